@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * haul_buf_alloc(): the policy, from the cheapest way of getting a buffer to the dearest.
+ *
+ *   1. a free buffer of the smallest class that fits     nanoseconds, no system call
+ *   2. of a larger class, smallest first                 the same
+ *   3. a new buffer                                      milliseconds: memory is reserved
+ *   4. reap the dead and mend the hints, 1 to 3 again    microseconds
+ *   5. wait for a release, 4 again, until the deadline
+ *
+ * Until the state word names this process nothing is held, and from then on the word says all. So a
+ * process may die anywhere here.
+ */
+
+#include <inttypes.h>
+
+#include "base/error.h"
+#include "pool/grow.h"
+#include "pool/life.h"
+#include "pool/maps.h"
+#include "pool/reap.h"
+#include "pool/take.h"
+#include "pool/wait.h"
+
+/* Waiters look for the dead by themselves this often, in case no sidecar does: a lock test per slot
+ * in use is a few microseconds. */
+#define REAP_WHILE_WAITING_NS 20000000u
+
+static const haul_alloc_opts default_opts = {
+    .struct_size = sizeof(haul_alloc_opts), .policy = HAUL_ALLOC_DEFAULT, .wait_ns = 0};
+
+/* One request, and what became of it. */
+typedef struct request {
+    uint64_t len;
+    uint32_t class_index; /* the best class */
+    uint32_t n_sized;     /* classes with a size */
+    uint32_t policy;
+} request;
+
+/* ---- One attempt --------------------------------------------------------------------------- */
+
+static haul_status attempt_sized(haul_pool *pool, const request *rq, haul__taken *out_taken)
+{
+    uint32_t last = rq->policy & HAUL_ALLOC_LARGER ? rq->n_sized - 1 : rq->class_index;
+    for (uint32_t c = rq->class_index; c <= last; c++) {
+        if (haul__take(pool, c, out_taken)) {
+            return HAUL_OK;
+        }
+    }
+    haul_status s = HAUL_EXHAUSTED;
+    if (rq->policy & HAUL_ALLOC_GROW) {
+        for (uint32_t c = rq->class_index; c <= last && s == HAUL_EXHAUSTED; c++) {
+            s = haul__grow_owned(pool, c, pool->g.classes[c].capacity_bytes, out_taken, NULL);
+        }
+    }
+    return s;
+}
+
+static haul_status attempt(haul_pool *pool, const request *rq, haul__taken *out_taken)
+{
+    if (rq->class_index < rq->n_sized) {
+        return attempt_sized(pool, rq, out_taken);
+    }
+    if ((rq->policy & HAUL_ALLOC_MEASURED) == 0) {
+        return HAUL_EXHAUSTED;
+    }
+    uint64_t bytes = (rq->len + HAUL__PAGE_BYTES - 1) & ~(uint64_t)(HAUL__PAGE_BYTES - 1);
+    return haul__grow_owned(pool, rq->class_index, bytes, out_taken, NULL);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------- */
+
+static haul_status attempt_thoroughly(haul_pool *pool, const request *rq, haul__taken *out_taken)
+{
+    (void)haul__reap_dead(pool);
+    return attempt(pool, rq, out_taken);
+}
+
+static haul_status wait_for_one(haul_pool *pool, const request *rq, int64_t wait_ns,
+                                haul__taken *out_taken)
+{
+    uint64_t start = haul__now_ns();
+    (void)haul__add64_relaxed(&pool->my_counters[rq->class_index].waits, 1);
+    for (;;) {
+        uint32_t prepared = haul__wait_prepare(pool);
+        haul_status s = attempt_thoroughly(pool, rq, out_taken);
+        if (s != HAUL_EXHAUSTED) {
+            return s;
+        }
+        uint64_t nap = REAP_WHILE_WAITING_NS;
+        if (wait_ns >= 0) {
+            uint64_t waited = haul__now_ns() - start;
+            if (waited >= (uint64_t)wait_ns) {
+                return HAUL_TIMEOUT;
+            }
+            uint64_t left = (uint64_t)wait_ns - waited;
+            nap = left < nap ? left : nap;
+        }
+        haul__wait(pool, prepared, nap);
+    }
+}
+
+/* ---- The whole ----------------------------------------------------------------------------- */
+
+static haul_status find_class(const haul_pool *pool, uint64_t len, request *rq)
+{
+    uint32_t n = pool->g.n_classes;
+    rq->n_sized = haul__class_is_measured(pool, n - 1) ? n - 1 : n;
+    for (uint32_t c = 0; c < rq->n_sized; c++) {
+        if (len <= pool->g.classes[c].capacity_bytes) {
+            rq->class_index = c;
+            return HAUL_OK;
+        }
+    }
+    rq->class_index = rq->n_sized;
+    return len <= haul_pool_max_bytes(pool) ? HAUL_OK : HAUL_TOO_BIG;
+}
+
+uint64_t haul_pool_max_bytes(const haul_pool *pool)
+{
+    bool measured = haul__class_is_measured(pool, pool->g.n_classes - 1);
+    return measured ? pool->g.budget_bytes & ~(uint64_t)(HAUL__PAGE_BYTES - 1)
+                    : pool->g.largest_bytes;
+}
+
+static uint32_t histogram_bucket(uint64_t len)
+{
+    uint32_t b = len <= 1 ? 0 : 64 - (uint32_t)__builtin_clzll(len - 1);
+    return b < HAUL_HISTOGRAM_BUCKETS ? b : HAUL_HISTOGRAM_BUCKETS - 1;
+}
+
+static haul_status hand_out(haul_pool *pool, const request *rq, const haul__taken *taken,
+                            haul_buf **out_buf)
+{
+    haul_buf *buf = &pool->bufs[taken->index];
+    haul__counters *mine = &pool->my_counters[taken->class_index];
+    buf->word = taken->word;
+    (void)haul__add64_relaxed(&mine->requested[histogram_bucket(rq->len)], 1);
+    haul_status s = haul__map_rw(buf);
+    if (s != HAUL_OK) {
+        haul_buf_release(buf);
+        return s;
+    }
+    if (taken->class_index != rq->class_index) {
+        (void)haul__add64_relaxed(&pool->my_counters[rq->class_index].spills, 1);
+    }
+    *out_buf = buf;
+    return HAUL_OK;
+}
+
+haul_status haul_buf_alloc(haul_pool *pool, uint64_t len, const haul_alloc_opts *opts,
+                           haul_buf **out_buf)
+{
+    if (!opts) {
+        opts = &default_opts;
+    }
+    if (!pool || !pool->usable || opts->struct_size != sizeof(*opts) ||
+        (opts->policy & ~(uint32_t)HAUL_ALLOC_DEFAULT) != 0) {
+        return HAUL_INVALID;
+    }
+    request rq = {.len = len, .policy = opts->policy};
+    haul__taken taken;
+    haul_status s = find_class(pool, len, &rq);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    if (rq.class_index == pool->g.n_classes) {
+        return HAUL_TOO_BIG;
+    }
+    s = attempt(pool, &rq, &taken);
+    if (s == HAUL_EXHAUSTED) {
+        s = attempt_thoroughly(pool, &rq, &taken);
+    }
+    if (s == HAUL_EXHAUSTED && opts->wait_ns != 0) {
+        s = wait_for_one(pool, &rq, opts->wait_ns, &taken);
+    }
+    if (s == HAUL_EXHAUSTED || s == HAUL_TIMEOUT) {
+        (void)haul__add64_relaxed(&pool->my_counters[rq.class_index].exhaustions, 1);
+    }
+    return s == HAUL_OK ? hand_out(pool, &rq, &taken, out_buf) : s;
+}

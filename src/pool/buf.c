@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * The owner's half: share, give, claim, release.
+ *
+ * The handle belongs to one thread at a time and remembers the word as this owner left it. Each
+ * function writes what others will need (ticket, length, deadline) while the buffer is still OWNED
+ * and nobody looks, then moves the word on with one compare-and-swap. Dying before it leaves an
+ * OWNED buffer, dying after it leaves one whose state says everything.
+ *
+ * errno is kept by those who make system calls (object.c, wait.c), for the common way makes none.
+ *
+ * A swap that fails means that somebody else wrote into a word that only we may move: CORRUPT.
+ */
+
+#include "pool/life.h"
+#include "pool/maps.h"
+
+static bool is_phase(const haul_buf *buf, enum haul__phase phase)
+{
+    return buf && buf->pool->usable && haul__word_phase(buf->word) == phase;
+}
+
+void *haul_buf_data(haul_buf *buf)
+{
+    return is_phase(buf, HAUL__OWNED) ? buf->rw.start : NULL;
+}
+
+uint64_t haul_buf_capacity(const haul_buf *buf)
+{
+    if (is_phase(buf, HAUL__OWNED)) {
+        return buf->rw.bytes;
+    }
+    return is_phase(buf, HAUL__SHARED) ? haul__capacity_of(buf->pool, buf->class_index, buf->index)
+                                       : 0;
+}
+
+/*
+ * 64 bits that nobody outside this process can foretell, different for each life of each buffer: a
+ * pseudo-random function, under a key drawn from the kernel at join, of what never repeats (see
+ * docs/adr/0001-tickets.md).
+ */
+static uint64_t draw_ticket(const haul_buf *buf)
+{
+    return haul__siphash_u64(buf->pool->ticket_key,
+                             (uint64_t)haul__word_generation(buf->word) << 32 | buf->index);
+}
+
+static void write_payload_facts(const haul_buf *buf, uint64_t len, haul_key *out_key)
+{
+    haul__record *record = haul__record_of(buf->pool, buf->index);
+    uint64_t ticket = draw_ticket(buf);
+    haul__store64_relaxed(&record->ticket, ticket);
+    haul__store64_relaxed(&record->length, len);
+    *out_key = (haul_key){.pool_id = buf->pool->id,
+                          .ticket = ticket,
+                          .index = buf->index,
+                          .generation = haul__word_generation(buf->word)};
+}
+
+haul_status haul_buf_share(haul_buf *buf, uint64_t len, haul_key *out_key)
+{
+    if (!is_phase(buf, HAUL__OWNED) || len > buf->rw.bytes) {
+        return HAUL_INVALID;
+    }
+    haul_key key;
+    write_payload_facts(buf, len, &key);
+    HAUL__FAULT(SHARE_WRITTEN);
+    uint64_t expected = buf->word;
+    uint64_t shared = haul__word_moved(buf->word, HAUL__SHARED, buf->pool->slot);
+    if (!haul__cas64_seq(&haul__record_of(buf->pool, buf->index)->state, &expected, shared)) {
+        return HAUL_CORRUPT;
+    }
+    HAUL__FAULT(SHARE_DONE);
+    buf->word = shared;
+    *out_key = key;
+    return HAUL_OK;
+}
+
+/* ---- Giving -------------------------------------------------------------------------------- */
+
+haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint64_t deadline_ns,
+                          haul_key *out_key)
+{
+    if (!is_phase(buf, HAUL__OWNED) || len > buf->rw.bytes || recipient == 0 ||
+        recipient > buf->pool->g.n_slots) {
+        return HAUL_INVALID;
+    }
+    haul_pool *pool = buf->pool;
+    haul__record *record = haul__record_of(pool, buf->index);
+    /* A recipient that dies after this look is reaped, with what is on its way to it. */
+    if (haul__load32_acquire(&haul__slot_of(pool, recipient)->pid) == 0) {
+        return HAUL_PEER_GONE;
+    }
+    haul_key key;
+    write_payload_facts(buf, len, &key);
+    haul__store64_relaxed(&record->deadline_ns, deadline_ns);
+    HAUL__FAULT(GIVE_WRITTEN);
+    uint64_t word = buf->word;
+    uint64_t given = haul__word_moved(word, HAUL__GIVEN, recipient);
+    buf->word = 0; /* before the swap: the recipient may be another thread of this process */
+    if (!haul__cas64_seq(&record->state, &word, given)) {
+        return HAUL_CORRUPT;
+    }
+    HAUL__FAULT(GIVE_DONE);
+    *out_key = key;
+    return HAUL_OK;
+}
+
+/* The word of a given buffer that @key fits. */
+static haul_status look_up_gift(const haul_pool *pool, const haul_key *key, uint64_t *out_word)
+{
+    if (!pool || !pool->usable || key->pool_id != pool->id || key->index >= pool->g.n_buffers) {
+        return HAUL_INVALID;
+    }
+    const haul__record *record = haul__record_of(pool, key->index);
+    uint64_t word = haul__load64_seq(&record->state);
+    if (!haul__word_is_valid(word, pool->g.n_slots)) {
+        return HAUL_CORRUPT;
+    }
+    if (haul__word_phase(word) != HAUL__GIVEN || haul__word_generation(word) != key->generation ||
+        haul__load64_relaxed(&record->ticket) != key->ticket) {
+        return HAUL_STALE;
+    }
+    *out_word = word;
+    return HAUL_OK;
+}
+
+haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key)
+{
+    uint64_t word;
+    haul_status s = look_up_gift(pool, key, &word);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    if (!haul__retire(pool, key->index, word)) {
+        return HAUL_STALE;
+    }
+    HAUL__FAULT(REVOKE_RETIRED);
+    haul__finish(pool, haul__geometry_class_of(&pool->g, key->index), key->index);
+    return HAUL_OK;
+}
+
+haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, haul_buf **out_buf)
+{
+    uint64_t word;
+    haul_status s = look_up_gift(pool, key, &word);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    if (haul__word_who(word) != pool->slot) {
+        return HAUL_STALE;
+    }
+    haul__record *record = haul__record_of(pool, key->index);
+    uint64_t end;
+    if (__builtin_add_overflow(key->offset, len, &end) ||
+        end > haul__load64_relaxed(&record->length)) {
+        return HAUL_INVALID;
+    }
+    uint64_t mine = haul__word_moved(word, HAUL__SHARED, pool->slot);
+    if (!haul__cas64_seq(&record->state, &word, mine)) {
+        return HAUL_STALE;
+    }
+    HAUL__FAULT(CLAIM_DONE);
+    haul_buf *buf = &pool->bufs[key->index];
+    buf->word = mine;
+    *out_buf = buf;
+    return HAUL_OK;
+}
+
+/* ---- Looking and letting go ---------------------------------------------------------------- */
+
+haul_status haul_buf_view(haul_buf *buf, haul_view *out_view)
+{
+    if (!is_phase(buf, HAUL__SHARED)) {
+        return HAUL_INVALID;
+    }
+    const haul__record *record = haul__record_of(buf->pool, buf->index);
+    haul_key key = {.pool_id = buf->pool->id,
+                    .ticket = haul__load64_relaxed(&record->ticket),
+                    .index = buf->index,
+                    .generation = haul__word_generation(buf->word)};
+    return haul_attach(buf->pool, &key, haul__load64_relaxed(&record->length), out_view);
+}
+
+/* OWNED -> FREE at once: nobody can have attached it. A measured buffer goes by RETIRED, which ends
+ * in its removal. */
+static void release_unshared(haul_pool *pool, const haul_buf *buf, uint64_t word)
+{
+    if (haul__class_is_measured(pool, buf->class_index)) {
+        if (haul__retire(pool, buf->index, word)) {
+            haul__finish(pool, buf->class_index, buf->index);
+        }
+        return;
+    }
+    if (haul__cas64_seq(&haul__record_of(pool, buf->index)->state, &word,
+                        haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY))) {
+        HAUL__FAULT(RELEASE_FREED);
+        haul__announce_free(pool, buf->class_index, buf->index);
+    }
+}
+
+void haul_buf_release(haul_buf *buf)
+{
+    if (!buf || !buf->pool->usable || buf->word == 0) {
+        return;
+    }
+    haul_pool *pool = buf->pool;
+    uint64_t word = buf->word;
+    buf->word = 0; /* before the swap: from then on it may be another thread's handle */
+    if (haul__word_phase(word) == HAUL__OWNED) {
+        release_unshared(pool, buf, word);
+    } else if (haul__retire(pool, buf->index, word)) {
+        HAUL__FAULT(RELEASE_RETIRED);
+        haul__finish(pool, buf->class_index, buf->index);
+    }
+}

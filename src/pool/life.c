@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * How a buffer's life ends.
+ *
+ * RETIRED belongs to nobody: whoever sees that no holder bit is set moves the buffer on. The owner
+ * looks after it retires, every attacher looks after it clears its bit, a reaper looks after each
+ * thing it takes back. Between "retired" and "moved on" anybody may die; the buffer then waits,
+ * RETIRED without a bit, until the next one looks, at the latest when the dead one is reaped.
+ *
+ * That two look at once does no harm: the compare-and-swap lets one of them through, and the
+ * generation in the word sees to it that it is still the same life.
+ */
+
+#include "pool/life.h"
+
+#include "pool/object.h"
+
+static bool is_held(const haul_pool *pool, const haul__record *record)
+{
+    for (uint32_t i = 0; i < pool->g.n_holder_words; i++) {
+        if (haul__load64_seq(&record->holders[i]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void haul__unmake(haul_pool *pool, uint32_t c, uint32_t index, uint64_t word)
+{
+    haul__record *record = haul__record_of(pool, index);
+    char object[HAUL__OBJECT_NAME_BYTES];
+    haul__buffer_name(pool->name, pool->id, index, object);
+    haul__object_destroy(object);
+    HAUL__FAULT(TRIM_OBJECT);
+    if (haul__word_flags(word) & HAUL__FLAG_USED) {
+        (void)haul__add32_relaxed(&haul__class_of(pool, c)->n_used, UINT32_MAX);
+    }
+    haul__store64_relaxed(&record->capacity, 0);
+    haul__store32_relaxed(&record->born, 0);
+    (void)haul__cas64_seq(&record->state, &word,
+                          haul__word(haul__word_generation(word), HAUL__NOBODY, HAUL__ABSENT, 0));
+    haul__wake(pool); /* there is budget again */
+}
+
+void haul__finish(haul_pool *pool, uint32_t c, uint32_t index)
+{
+    haul__record *record = haul__record_of(pool, index);
+    uint64_t word = haul__load64_seq(&record->state);
+    if (haul__word_phase(word) != HAUL__RETIRED || is_held(pool, record)) {
+        return;
+    }
+    if (haul__class_is_measured(pool, c)) {
+        uint64_t trimming = haul__word_moved(word, HAUL__TRIMMING, pool->slot);
+        if (haul__cas64_seq(&record->state, &word, trimming)) {
+            HAUL__FAULT(MEASURED_TRIMMING);
+            haul__unmake(pool, c, index, trimming);
+        }
+        return;
+    }
+    if (haul__cas64_seq(&record->state, &word,
+                        haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY))) {
+        HAUL__FAULT(RELEASE_FREED);
+        haul__announce_free(pool, c, index);
+    }
+}

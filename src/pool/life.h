@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_POOL_LIFE_H
+#define SHORTHAUL_POOL_LIFE_H
+
+/* The end of a buffer's life, which owners, attachers and reapers share. See life.c. Inline is what
+ * every release runs through. */
+
+#include "pool/impl.h"
+#include "pool/wait.h"
+
+/*
+ * Move a buffer from @word, which is SHARED or GIVEN, or OWNED by the dead or made to measure, to
+ * RETIRED. False if it is no longer at @word. The caller calls haul__finish() next.
+ */
+static inline bool haul__retire(haul_pool *pool, uint32_t index, uint64_t word)
+{
+    return haul__cas64_seq(&haul__record_of(pool, index)->state, &word,
+                           haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
+}
+
+/* If the buffer is RETIRED and nobody holds it, move it on: free, or gone if it was made to
+ * measure. Anybody may try at any time. */
+void haul__finish(haul_pool *pool, uint32_t c, uint32_t index);
+
+/* Set a buffer's hint bit if it is not set. */
+static inline void haul__hint_set(haul_pool *pool, uint32_t c, uint32_t index)
+{
+    uint32_t i = index - pool->g.classes[c].first;
+    haul__a64 *hint = &haul__hints_of(pool, c)[i / 64];
+    uint64_t bit = UINT64_C(1) << (i % 64);
+    /* seq: pairs with take.c's clearing. Either it sees FREE after clearing, or I see it cleared.
+     */
+    if ((haul__load64_seq(hint) & bit) == 0) {
+        (void)haul__or64_seq(hint, bit);
+    }
+}
+
+/* Let allocators find a free buffer that has never been used. */
+static inline void haul__fresh_lower(haul_pool *pool, uint32_t c, uint32_t index)
+{
+    haul__a32 *fresh = &haul__class_of(pool, c)->fresh;
+    uint32_t i = index - pool->g.classes[c].first;
+    uint32_t seen = haul__load32_acquire(fresh);
+    while (seen > i && !haul__cas32_acqrel(fresh, &seen, i)) {
+    }
+}
+
+/* After -> FREE: let allocators find it, and wake those who wait. */
+static inline void haul__announce_free(haul_pool *pool, uint32_t c, uint32_t index)
+{
+    haul__store32_relaxed(&pool->classes[c].last, index - pool->g.classes[c].first);
+    haul__hint_set(pool, c, index);
+    haul__wake(pool);
+}
+
+/*
+ * Remove the object of a buffer whose word is CREATING or TRIMMING, @word, in this process's name
+ * or in that of a slot whose lock this process has, and store ABSENT.
+ */
+void haul__unmake(haul_pool *pool, uint32_t c, uint32_t index, uint64_t word);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_POOL_OBJECT_H
+#define SHORTHAUL_POOL_OBJECT_H
+
+/*
+ * POSIX shared-memory objects: names, permissions, reservation, huge pages, mappings.
+ *
+ * Names are made here, from a pool's own name and id, and nowhere else; no name ever comes from a
+ * message or from shared memory.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <shorthaul/pool.h>
+
+/* '/' "haul." NAME ':' id ':' index. A pool's name has no ':', so that a control object's name is
+ * never a buffer's. */
+#define HAUL__OBJECT_NAME_BYTES (HAUL_POOL_NAME_MAX + 40)
+#define HAUL__OBJECT_PREFIX     "haul."
+
+bool haul__pool_name_is_valid(const char *name);
+void haul__control_name(const char *pool_name, char out[HAUL__OBJECT_NAME_BYTES]);
+void haul__buffer_name(const char *pool_name, uint64_t pool_id, uint32_t index,
+                       char out[HAUL__OBJECT_NAME_BYTES]);
+
+/*
+ * Make an empty object that nobody else may open yet.
+ *
+ * Ownership:  @out_fd is the caller's, open for reading and writing, close-on-exec.
+ * Conditions: HAUL_EXISTS
+ */
+HAUL_MUST_CHECK haul_status haul__object_create(const char *name, int *out_fd, haul_error *err);
+
+/*
+ * Give a new object its size, with every page reserved so that no use of it can run out of memory,
+ * and its permissions.
+ *
+ * @mode, @gid: exact, whatever the umask; (gid_t)-1 keeps the group.
+ *
+ * Conditions: HAUL_EXHAUSTED (tmpfs, memory limit)
+ */
+HAUL_MUST_CHECK haul_status haul__object_furnish(int fd, uint64_t bytes, uint32_t mode, gid_t gid,
+                                                 haul_error *err);
+
+/*
+ * Open an object that is there, if it is safe to: a regular file, ours, root's, or of a group of
+ * ours, and not writable for the world.
+ *
+ * Conditions: HAUL_NOT_FOUND   Failures: HAUL_DENIED, HAUL_SYSTEM
+ */
+HAUL_MUST_CHECK haul_status haul__object_open(const char *name, bool writable, int *out_fd,
+                                              uint64_t *out_bytes, haul_error *err);
+
+/* Map @bytes from the start; objects of 2 MiB and more start on a 2 MiB boundary. Not inherited by
+ * forked children. */
+HAUL_MUST_CHECK haul_status haul__object_map(int fd, uint64_t bytes, bool writable, bool populate,
+                                             void **out_map);
+void haul__object_unmap(void *map, uint64_t bytes);
+
+/* Put the pages of a mapped, reserved object into huge pages where the kernel can
+ * (MADV_COLLAPSE, Linux 6.1). True if all that can be are. */
+bool haul__object_collapse(void *map, uint64_t bytes);
+
+/* Give an object's pages back at once, even if others still map it, and remove its name. Never
+ * fails for one that is not there. */
+void haul__object_destroy(const char *name);
+
+bool haul__object_exists(const char *name, uint64_t *out_bytes);
+
+/* close(2) that keeps errno. */
+void haul__close(int fd);
+
+#endif

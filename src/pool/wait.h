@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_POOL_WAIT_H
+#define SHORTHAUL_POOL_WAIT_H
+
+/* Waiting for a release. See wait.c. */
+
+#include "pool/impl.h"
+
+/* Wake whoever waits. A load and nothing more if nobody does. */
+static inline void haul__wake(haul_pool *pool);
+void haul__wake_waiters(haul_pool *pool);
+
+/* Announce that this thread is going to wait; returns what to pass to haul__wait(). The caller
+ * looks for a buffer once more in between. */
+uint32_t haul__wait_prepare(haul_pool *pool);
+
+/* Sleep until somebody wakes, @timeout_ns has passed, or for no reason at all. */
+void haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
+
+uint64_t haul__now_ns(void);
+
+static inline void haul__wake(haul_pool *pool)
+{
+    if (haul__load32_seq(&haul__header_of(pool)->wake) & 1) {
+        haul__wake_waiters(pool);
+    }
+}
+
+#endif

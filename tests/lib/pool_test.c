@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/* Pools for tests. Names hold the process id, so that tests run side by side; a name left by an
+ * earlier process with the same id is taken away first. */
+
+#include "pool_test.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *test_pool_name(const char *tag)
+{
+    static char name[HAUL_POOL_NAME_MAX + 1];
+    (void)snprintf(name, sizeof(name), "test-%s-%ld", tag, (long)getpid());
+    return name;
+}
+
+static haul_pool *create(const char *tag, const haul_pool_config *config)
+{
+    haul_pool *pool = NULL;
+    haul_error err = {0};
+    (void)!haul_pool_remove(test_pool_name(tag), true, NULL);
+    haul_status s = haul_pool_create(test_pool_name(tag), config, NULL, &pool, &err);
+    if (s != HAUL_OK) {
+        fail_msg("cannot create a pool: %s: %s", haul_status_name(s), err.text);
+    }
+    return pool;
+}
+
+haul_pool *test_pool_create(const char *tag)
+{
+    static const haul_class_config classes[] = {{.size_bytes = 4096, .n_initial = 4, .n_max = 8},
+                                                {.size_bytes = 65536, .n_initial = 2, .n_max = 4}};
+    const haul_pool_config config = {.struct_size = sizeof(config),
+                                     .classes = classes,
+                                     .n_classes = 2,
+                                     .n_measured_max = 2,
+                                     .budget_bytes = 8u << 20,
+                                     .n_participants = 16};
+    return create(tag, &config);
+}
+
+haul_pool *test_pool_create_one(const char *tag, uint64_t size, uint32_t n)
+{
+    const haul_class_config cls = {.size_bytes = size, .n_initial = n, .n_max = n};
+    const haul_pool_config config = {
+        .struct_size = sizeof(config), .classes = &cls, .n_classes = 1, .n_participants = 16};
+    return create(tag, &config);
+}
+
+void test_pool_destroy(haul_pool *pool)
+{
+    char name[HAUL_POOL_NAME_MAX + 1];
+    (void)snprintf(name, sizeof(name), "%s", haul_pool_name(pool));
+    haul_pool_close(pool);
+    assert_ok(haul_pool_remove(name, true, NULL));
+}
+
+static void print_finding(void *ctx, const char *finding)
+{
+    (void)ctx;
+    print_error("audit: %s\n", finding);
+}
+
+void assert_audit_clean(haul_pool *pool)
+{
+    size_t n = 0;
+    assert_ok(haul_pool_audit(pool, print_finding, NULL, &n, NULL));
+    assert_int_equal(n, 0);
+}
+
+haul_class_info test_class_info(haul_pool *pool, uint32_t c)
+{
+    haul_pool_info *info = NULL;
+    assert_ok(haul_pool_get_info(pool, &info, NULL));
+    assert_true(c < info->n_classes);
+    haul_class_info cls = info->classes[c];
+    haul_pool_info_free(info);
+    return cls;
+}
+
+uint32_t test_free_count(haul_pool *pool, uint32_t c)
+{
+    return test_class_info(pool, c).n_free;
+}
+
+void assert_all_free(haul_pool *pool)
+{
+    haul_pool_info *info = NULL;
+    assert_ok(haul_pool_get_info(pool, &info, NULL));
+    for (uint32_t c = 0; c < info->n_classes; c++) {
+        const haul_class_info *cls = &info->classes[c];
+        assert_int_equal(cls->n_free + cls->n_absent, cls->n_max);
+    }
+    haul_pool_info_free(info);
+}
+
+haul_buf *test_alloc(haul_pool *pool, uint64_t len)
+{
+    haul_buf *buf = NULL;
+    assert_ok(haul_buf_alloc(pool, len, NULL, &buf));
+    return buf;
+}
+
+haul_buf *test_share(haul_pool *pool, uint64_t len, uint8_t byte, haul_key *out_key)
+{
+    haul_buf *buf = test_alloc(pool, len);
+    memset(haul_buf_data(buf), byte, len);
+    assert_ok(haul_buf_share(buf, len, out_key));
+    return buf;
+}
