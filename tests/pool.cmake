@@ -10,3 +10,25 @@ haul_test(test_word SOURCES unit/test_word.c LIBS pool_test LABELS unit)
 haul_test(test_geometry SOURCES unit/test_geometry.c LIBS pool_test LABELS unit)
 haul_test(test_pool SOURCES unit/test_pool.c LIBS pool_test LABELS unit)
 haul_test(test_forged SOURCES unit/test_forged.c LIBS pool_test LABELS unit)
+haul_test(test_threads SOURCES unit/test_threads.c LIBS pool_test LABELS unit TIMEOUT 300)
+
+# Processes that the tests start, and tell what to do.
+add_executable(pool_peer process/pool_peer.c)
+target_link_libraries(pool_peer PRIVATE shorthaul::pool shorthaul_flags)
+add_executable(pool_peer_faults process/pool_peer.c)
+target_link_libraries(pool_peer_faults PRIVATE shorthaul_pool_faults shorthaul_flags)
+
+add_library(peer_test STATIC lib/peer.c)
+target_link_libraries(peer_test PUBLIC pool_test)
+
+haul_test(test_processes SOURCES process/test_processes.c LIBS peer_test LABELS process)
+target_compile_definitions(test_processes PRIVATE POOL_PEER="$<TARGET_FILE:pool_peer>")
+add_dependencies(test_processes pool_peer)
+
+haul_test(test_faults SOURCES fault/test_faults.c LIBS peer_test LABELS fault TIMEOUT 300)
+target_compile_definitions(test_faults PRIVATE POOL_PEER_FAULTS="$<TARGET_FILE:pool_peer_faults>")
+add_dependencies(test_faults pool_peer_faults)
+
+haul_test(test_control SOURCES unit/test_control.c LIBS pool_test LABELS unit)
+haul_test(test_full_shm SOURCES process/test_full_shm.c LIBS pool_test LABELS process)
+set_tests_properties(test_full_shm PROPERTIES SKIP_RETURN_CODE 77)
