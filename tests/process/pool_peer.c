@@ -98,19 +98,27 @@ static haul_status use_in_child(void)
     return WIFEXITED(wstatus) ? (haul_status)-WEXITSTATUS(wstatus) : HAUL_SYSTEM;
 }
 
-/* A child that lives on with whatever it inherited, until it is killed. */
+/* A child that lives on with whatever it inherited, until it is killed. Answers when it has begun
+ * to run, for its fork handlers run in it. */
 static haul_status leave_child(char *answer, size_t n)
 {
+    int born[2];
+    char byte = 0;
+    if (pipe(born) != 0) {
+        return HAUL_SYSTEM;
+    }
     pid_t pid = fork();
     if (pid == 0) {
+        (void)!write(born[1], &byte, 1);
         (void)close(STDIN_FILENO);
         (void)close(STDOUT_FILENO);
         for (;;) {
             (void)pause();
         }
     }
+    bool runs = read(born[0], &byte, 1) == 1;
     (void)snprintf(answer, n, "%ld", (long)pid);
-    return pid > 0 ? HAUL_OK : HAUL_SYSTEM;
+    return pid > 0 && runs ? HAUL_OK : HAUL_SYSTEM;
 }
 
 static haul_status alloc(unsigned r, uint64_t len, unsigned policy, int64_t wait_ns)

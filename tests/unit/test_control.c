@@ -101,6 +101,8 @@ static void pools_are_listed_and_buffers_are_not(void **state)
         assert_null(strchr(names[i], ':'));
         assert_true(i == 0 || strcmp(names[i - 1], names[i]) < 0);
         found += strcmp(names[i], haul_pool_name(pool)) == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
         free(names[i]);
     }
     free(names);
