@@ -62,7 +62,7 @@ static haul_status make_control(const char *name, const haul__geometry *g, gid_t
         haul__close(control.fd);
         return HAUL_AGAIN;
     }
-    s = haul__object_furnish(control.fd, g->total_bytes, g->mode, gid, err);
+    s = haul__object_furnish(control.fd, g->total_bytes, g->mode, gid, NULL, err);
     if (s == HAUL_OK) {
         s = write_header(control.fd, g, uuid, err);
     }

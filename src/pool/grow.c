@@ -89,7 +89,7 @@ static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *
     return false;
 }
 
-/* Make the object of a claimed buffer, and map it, for huge pages are made through a mapping. */
+/* Make the object of a claimed buffer, and map it. */
 static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64_t bytes,
                                bool *out_huge, haul_error *err)
 {
@@ -107,7 +107,7 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
     if (s != HAUL_OK) {
         return s;
     }
-    s = haul__object_furnish(fd, bytes, pool->g.mode, pool->gid, err);
+    s = haul__object_furnish(fd, bytes, pool->g.mode, pool->gid, out_huge, err);
     if (s == HAUL_OK) {
         s = haul__object_map(fd, bytes, true, false, &map);
     }
@@ -117,7 +117,6 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
     }
     HAUL__FAULT(GROW_OBJECT);
     uint32_t born = haul__word_generation(claim->word);
-    *out_huge = haul__object_collapse(map, bytes);
     haul__object_unmap(buf->rw.start, buf->rw.bytes);
     buf->rw.start = map;
     buf->rw.bytes = bytes;

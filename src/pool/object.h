@@ -40,11 +40,12 @@ HAUL_MUST_CHECK haul_status haul__object_create(const char *name, int *out_fd, h
  * and its permissions.
  *
  * @mode, @gid: exact, whatever the umask; (gid_t)-1 keeps the group.
+ * @out_huge: whether all of it that can be is in huge pages (MADV_COLLAPSE, Linux 6.1); may be NULL.
  *
  * Conditions: HAUL_EXHAUSTED (tmpfs, memory limit)
  */
 HAUL_MUST_CHECK haul_status haul__object_furnish(int fd, uint64_t bytes, uint32_t mode, gid_t gid,
-                                                 haul_error *err);
+                                                 bool *out_huge, haul_error *err);
 
 /*
  * Open an object that is there, if it is safe to: a regular file, ours, root's, or of a group of
@@ -60,10 +61,6 @@ HAUL_MUST_CHECK haul_status haul__object_open(const char *name, bool writable, i
 HAUL_MUST_CHECK haul_status haul__object_map(int fd, uint64_t bytes, bool writable, bool populate,
                                              void **out_map);
 void haul__object_unmap(void *map, uint64_t bytes);
-
-/* Put the pages of a mapped, reserved object into huge pages where the kernel can
- * (MADV_COLLAPSE, Linux 6.1). True if all that can be are. */
-bool haul__object_collapse(void *map, uint64_t bytes);
 
 /* Give an object's pages back at once, even if others still map it, and remove its name. Never
  * fails for one that is not there. */
