@@ -110,7 +110,7 @@ static void check_object(audit *a, uint32_t c, uint32_t index, uint32_t phase)
     uint64_t bytes = 0;
     const haul__record *record = haul__record_of(a->pool, index);
     haul__buffer_name(a->pool->name, a->pool->id, index, object);
-    bool exists = haul__object_exists(object, &bytes);
+    bool exists = haul__object_exists(object, a->pool->gid, &bytes);
     uint64_t capacity = haul__capacity_of(a->pool, c, index);
     if (phase == HAUL__ABSENT) {
         if (exists) {

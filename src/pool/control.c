@@ -95,7 +95,8 @@ haul_status haul__control_open(const char *name, bool writable, haul__control *o
     haul__control_name(name, object);
     memset(out_control, 0, sizeof(*out_control));
     out_control->fd = -1;
-    haul_status s = haul__object_open(object, writable, &out_control->fd, &out_control->bytes, err);
+    haul_status s =
+        haul__object_open(object, (gid_t)-1, writable, &out_control->fd, &out_control->bytes, err);
     if (s == HAUL_NOT_FOUND) {
         return haul__fail(err, s, "there is no pool '%s'", name);
     }
@@ -120,7 +121,7 @@ bool haul__control_is_named(const haul__control *control, const char *name)
     uint64_t bytes;
 
     haul__control_name(name, object);
-    if (haul__object_open(object, false, &fd, &bytes, NULL) != HAUL_OK) {
+    if (haul__object_open(object, (gid_t)-1, false, &fd, &bytes, NULL) != HAUL_OK) {
         return false;
     }
     bool same = fstat(control->fd, &mine) == 0 && fstat(fd, &named) == 0 &&
@@ -147,17 +148,25 @@ haul_status haul__control_write_state(const haul__control *control, uint32_t sta
     return s;
 }
 
-void haul__control_unlink_all(const haul__control *control, const char *name)
+haul_status haul__control_unlink_all(const haul__control *control, const char *name,
+                                     haul_error *err)
 {
     char object[HAUL__OBJECT_NAME_BYTES];
     uint64_t id = haul__pool_id_of_uuid(control->header.uuid);
+    uint32_t n_left = 0;
     if (control->verdict == HAUL_OK) {
         for (uint32_t i = 0; i < control->geometry.n_buffers; i++) {
             haul__buffer_name(name, id, i, object);
-            (void)shm_unlink(object);
+            n_left += shm_unlink(object) != 0 && errno != ENOENT;
         }
     }
     HAUL__FAULT(REMOVE_BUFFERS);
     haul__control_name(name, object);
-    (void)shm_unlink(object);
+    if (n_left > 0 || shm_unlink(object) != 0) {
+        return haul__fail(err, HAUL_DENIED,
+                          "%" PRIu32
+                          " buffers of pool '%s' belong to other users: only root can remove it",
+                          n_left, name);
+    }
+    return HAUL_OK;
 }

@@ -40,9 +40,15 @@ uint32_t haul__control_read_state(const haul__control *control);
  * maps or whose state words only the admin lock's holder writes. */
 HAUL_MUST_CHECK haul_status haul__control_write_state(const haul__control *control, uint32_t state);
 
-/* Unlink every buffer the geometry speaks of, then the control object. Under the admin lock, in
- * REMOVED or INIT. */
-void haul__control_unlink_all(const haul__control *control, const char *name);
+/*
+ * Unlink every buffer the geometry speaks of, then the control object. Under the admin lock, in
+ * REMOVED or INIT. Who has them mapped keeps them: the pages are not touched.
+ *
+ * Failures: HAUL_DENIED  some belong to other users and stay; so does the control object, that root
+ *           can finish
+ */
+HAUL_MUST_CHECK haul_status haul__control_unlink_all(const haul__control *control, const char *name,
+                                                     haul_error *err);
 
 uint64_t haul__pool_id_of_uuid(const uint8_t uuid[16]);
 

@@ -101,8 +101,10 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
     haul__buffer_name(pool->name, pool->id, claim->index, object);
     haul_status s = haul__object_create(object, &fd, err);
     if (s == HAUL_EXISTS) { /* the claim is ours, so nobody living is behind that name */
-        haul__object_destroy(object);
-        s = haul__object_create(object, &fd, err);
+        uint64_t old_bytes;
+        s = haul__object_destroy(object)
+                ? haul__object_create(object, &fd, err)
+                : haul__object_open(object, pool->gid, true, &fd, &old_bytes, err);
     }
     if (s != HAUL_OK) {
         return s;

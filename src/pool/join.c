@@ -92,7 +92,7 @@ static haul_status open_lock_fd(haul_pool *pool, const haul__control *control, b
     struct stat locked;
     uint64_t bytes;
     haul__control_name(pool->name, object);
-    haul_status s = haul__object_open(object, writable, &pool->lock_fd, &bytes, err);
+    haul_status s = haul__object_open(object, (gid_t)-1, writable, &pool->lock_fd, &bytes, err);
     if (s != HAUL_OK) {
         return s;
     }

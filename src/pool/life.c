@@ -32,7 +32,7 @@ void haul__unmake(haul_pool *pool, uint32_t c, uint32_t index, uint64_t word)
     haul__record *record = haul__record_of(pool, index);
     char object[HAUL__OBJECT_NAME_BYTES];
     haul__buffer_name(pool->name, pool->id, index, object);
-    haul__object_destroy(object);
+    (void)haul__object_destroy(object); /* a name that stays is used again, see grow.c */
     HAUL__FAULT(TRIM_OBJECT);
     if (haul__word_flags(word) & HAUL__FLAG_USED) {
         (void)haul__add32_relaxed(&haul__class_of(pool, c)->n_used, UINT32_MAX);

@@ -25,7 +25,7 @@ static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
     int fd = -1;
 
     haul__buffer_name(pool->name, pool->id, buf->index, object);
-    haul_status s = haul__object_open(object, writable, &fd, &bytes, NULL);
+    haul_status s = haul__object_open(object, pool->gid, writable, &fd, &bytes, NULL);
     if (s != HAUL_OK) {
         /* The word says that it exists. */
         return s == HAUL_NOT_FOUND ? HAUL_CORRUPT : s;

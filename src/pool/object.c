@@ -124,7 +124,8 @@ haul_status haul__object_furnish(int fd, uint64_t bytes, uint32_t mode, gid_t gi
             err, errno, "cannot reserve %" PRIu64 " bytes of shared memory", bytes);
         return s == HAUL_NOMEM ? HAUL_EXHAUSTED : s;
     }
-    if ((gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) != 0) || fchmod(fd, mode) != 0) {
+    if (haul__object_is_mine(fd) &&
+        ((gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) != 0) || fchmod(fd, mode) != 0)) {
         return haul__fail_errno(err, errno, "cannot set mode %04o, group %ld", mode,
                                 gid == (gid_t)-1 ? -1L : (long)gid);
     }
@@ -152,7 +153,7 @@ static bool in_my_groups(gid_t gid)
 }
 
 /* An object that somebody else planted, or may change, is not a pool's. */
-static haul_status check_safe(const struct stat *st, haul_error *err)
+static haul_status check_safe(const struct stat *st, gid_t trusted, haul_error *err)
 {
     if (!S_ISREG(st->st_mode)) {
         return haul__fail(err, HAUL_DENIED, "the object is not a regular file");
@@ -162,15 +163,16 @@ static haul_status check_safe(const struct stat *st, haul_error *err)
                           st->st_mode & 07777u);
     }
     bool by_owner = st->st_uid == geteuid() || st->st_uid == 0;
-    bool by_group = (st->st_mode & S_IRGRP) != 0 && in_my_groups(st->st_gid);
+    bool by_group = (st->st_mode & S_IRGRP) != 0 &&
+                    ((trusted != (gid_t)-1 && st->st_gid == trusted) || in_my_groups(st->st_gid));
     if (!by_owner && !by_group) {
         return haul__fail(err, HAUL_DENIED, "the object belongs to user %ld", (long)st->st_uid);
     }
     return HAUL_OK;
 }
 
-haul_status haul__object_open(const char *name, bool writable, int *out_fd, uint64_t *out_bytes,
-                              haul_error *err)
+haul_status haul__object_open(const char *name, gid_t trusted, bool writable, int *out_fd,
+                              uint64_t *out_bytes, haul_error *err)
 {
     int fd = shm_open(name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
     if (fd < 0) {
@@ -181,7 +183,7 @@ haul_status haul__object_open(const char *name, bool writable, int *out_fd, uint
     if (fstat(fd, &st) != 0) {
         s = haul__fail_errno(err, errno, "cannot look at a shared-memory object");
     } else {
-        s = check_safe(&st, err);
+        s = check_safe(&st, trusted, err);
     }
     if (s != HAUL_OK) {
         haul__close(fd);
@@ -258,7 +260,7 @@ void haul__object_unmap(void *map, uint64_t bytes)
 
 /* ---- Removing ------------------------------------------------------------------------------ */
 
-void haul__object_destroy(const char *name)
+bool haul__object_destroy(const char *name)
 {
     int saved = errno;
     int fd = shm_open(name, O_RDWR | O_CLOEXEC, 0);
@@ -269,15 +271,21 @@ void haul__object_destroy(const char *name)
         }
         (void)close(fd);
     }
-    (void)shm_unlink(name);
+    bool gone = shm_unlink(name) == 0 || errno == ENOENT;
     errno = saved;
+    return gone;
 }
 
-bool haul__object_exists(const char *name, uint64_t *out_bytes)
+bool haul__object_is_mine(int fd)
 {
-    haul_status s = HAUL_OK;
+    struct stat st;
+    return geteuid() == 0 || (fstat(fd, &st) == 0 && st.st_uid == geteuid());
+}
+
+bool haul__object_exists(const char *name, gid_t trusted, uint64_t *out_bytes)
+{
     int fd = -1;
-    s = haul__object_open(name, false, &fd, out_bytes, NULL);
+    haul_status s = haul__object_open(name, trusted, false, &fd, out_bytes, NULL);
     haul__close(fd);
     return s == HAUL_OK;
 }

@@ -11,12 +11,16 @@
  * control object last. Dying before REMOVED, the pool is whole and the mark is undone by the next
  * one who joins. Dying after it, the control object still says which buffers there are, and the
  * next one who creates or removes goes on. Names of objects come from the pool's own header; there
- * is no removal by prefix.
+ * is no removal by prefix, except by force where there is no header to read any more.
  */
 
 #include "pool/remove.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/error.h"
@@ -62,19 +66,16 @@ static haul_status open_locked(const char *name, haul__control *lock, haul__cont
 
 static haul_status clear_locked(const haul__control *control, const char *name, haul_error *err)
 {
-    if (control->verdict == HAUL_NOT_FOUND) { /* its creator died; it has no buffers */
-        haul__control_unlink_all(control, name);
-        return HAUL_OK;
-    }
-    if (control->verdict != HAUL_OK) {
+    if (control->verdict != HAUL_OK && control->verdict != HAUL_NOT_FOUND) {
         if (err) {
             *err = control->error;
         }
         return control->verdict;
     }
-    if (haul__control_read_state(control) == HAUL__POOL_REMOVED) {
-        haul__control_unlink_all(control, name);
-        return HAUL_OK;
+    /* NOT_FOUND: its creator died, and it has no buffers. */
+    if (control->verdict == HAUL_NOT_FOUND ||
+        haul__control_read_state(control) == HAUL__POOL_REMOVED) {
+        return haul__control_unlink_all(control, name, err);
     }
     return haul__fail(err, HAUL_EXISTS, "pool '%s' exists", name);
 }
@@ -94,6 +95,32 @@ haul_status haul__clear_leftover(const char *name, haul_error *err)
 
 /* ---- Removing ------------------------------------------------------------------------------ */
 
+/*
+ * Unlink all buffers of pools of this name, whatever their id. Only for a control object that
+ * cannot be read any more and an operator who forces it: nobody new can use those buffers without
+ * it, and those who have them mapped keep them.
+ */
+static haul_status unlink_buffers_by_name(const char *name, haul_error *err)
+{
+    char control_name[HAUL__OBJECT_NAME_BYTES];
+    char object[HAUL__OBJECT_NAME_BYTES];
+    haul__control_name(name, control_name);
+    size_t n = strlen(control_name) - 1; /* without the slash */
+    DIR *dir = opendir("/dev/shm");
+    if (!dir) {
+        return haul__fail_errno(err, errno, "cannot read /dev/shm");
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, control_name + 1, n) == 0 && entry->d_name[n] == ':' &&
+            snprintf(object, sizeof(object), "/%s", entry->d_name) < (int)sizeof(object)) {
+            (void)shm_unlink(object);
+        }
+    }
+    (void)closedir(dir);
+    return HAUL_OK;
+}
+
 static haul_status remove_garbage(const haul__control *control, const char *name, bool force,
                                   haul_error *err)
 {
@@ -103,10 +130,16 @@ static haul_status remove_garbage(const haul__control *control, const char *name
         }
         return control->verdict;
     }
+    if (control->verdict != HAUL_NOT_FOUND) {
+        haul_status s = unlink_buffers_by_name(name, err);
+        if (s != HAUL_OK) {
+            return s;
+        }
+    }
     char object[HAUL__OBJECT_NAME_BYTES];
     haul__control_name(name, object);
-    (void)shm_unlink(object);
-    return HAUL_OK;
+    return shm_unlink(object) == 0 ? HAUL_OK
+                                   : haul__fail_errno(err, errno, "cannot remove pool '%s'", name);
 }
 
 static haul_status remove_pool(const haul__control *control, const char *name, bool force,
@@ -131,8 +164,7 @@ static haul_status remove_pool(const haul__control *control, const char *name, b
         return haul__fail(err, s, "cannot mark pool '%s' as removed", name);
     }
     HAUL__FAULT(REMOVE_MARKED);
-    haul__control_unlink_all(control, name);
-    return HAUL_OK;
+    return haul__control_unlink_all(control, name, err);
 }
 
 haul_status haul_pool_remove(const char *name, bool force, haul_error *err)
@@ -140,7 +172,11 @@ haul_status haul_pool_remove(const char *name, bool force, haul_error *err)
     haul__control lock;
     haul__control control;
     haul_status s = open_locked(name, &lock, &control, err);
-    if (s == HAUL_OK) {
+    if (s == HAUL_OK && !haul__object_is_mine(control.fd)) {
+        s = haul__fail(err, HAUL_DENIED, "pool '%s' belongs to another user", name);
+        haul__control_close(&control);
+        haul__control_close(&lock);
+    } else if (s == HAUL_OK) {
         s = control.verdict == HAUL_OK ? remove_pool(&control, name, force, err)
                                        : remove_garbage(&control, name, force, err);
         haul__control_close(&control);

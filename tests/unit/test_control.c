@@ -6,11 +6,13 @@
 #include "pool_test.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pool/control.h"
@@ -204,6 +206,61 @@ static void other_versions_and_lying_headers_are_refused(void **state)
     test_pool_destroy(pool);
 }
 
+/* The buffers of a pool whose control object was scribbled on go with it, and others' stay. */
+static void force_removes_the_buffers_of_an_unreadable_pool(void **state)
+{
+    (void)state;
+    char object[HAUL__OBJECT_NAME_BYTES];
+    uint64_t bytes;
+    haul_pool *pool = test_pool_create_one("scribbled", 4096, 2);
+    haul_pool *other = test_pool_create_one("scribbled-on", 4096, 1);
+    char name[HAUL_POOL_NAME_MAX + 1];
+    (void)snprintf(name, sizeof(name), "%s", haul_pool_name(pool));
+    haul__buffer_name(name, haul_pool_id(pool), 1, object);
+    haul_pool_close(pool);
+    int fd = shm_open(control_object(name), O_RDWR, 0);
+    assert_int_equal(pwrite(fd, "garbage", 7, 0), 7);
+    assert_int_equal(close(fd), 0);
+    assert_status(haul_pool_remove(name, false, NULL), HAUL_CORRUPT);
+    assert_true(haul__object_exists(object, (gid_t)-1, &bytes));
+    assert_ok(haul_pool_remove(name, true, NULL));
+    assert_false(haul__object_exists(object, (gid_t)-1, &bytes));
+    assert_audit_clean(other);
+    test_pool_destroy(other);
+}
+
+/* A member of the pool's group may use the pool, not remove it; nothing is marked or lost. */
+static void only_its_owner_removes_a_pool(void **state)
+{
+    (void)state;
+    haul_pool_config c = config;
+    haul_pool *pool;
+    if (geteuid() != 0) {
+        skip(); /* only root can be somebody else */
+    }
+    c.mode = 0660;
+    c.gid = 54321;
+    const char *name = test_pool_name("group");
+    assert_ok(haul_pool_create(name, &c, NULL, &pool, NULL));
+    haul_pool_close(pool);
+    pid_t pid = fork();
+    if (pid == 0) {
+        haul_error err;
+        bool denied = setgroups(0, NULL) == 0 && setgid(54321) == 0 && setuid(54321) == 0 &&
+                      haul_pool_remove(name, true, &err) == HAUL_DENIED &&
+                      haul_pool_open(name, NULL, &pool, NULL) == HAUL_OK &&
+                      haul_pool_grow(pool, 0, 2, NULL) == HAUL_OK;
+        haul_pool_close(denied ? pool : NULL);
+        _exit(denied ? 0 : 1);
+    }
+    int wstatus;
+    assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+    assert_int_equal(wstatus, 0);
+    assert_ok(haul_pool_open(name, NULL, &pool, NULL));
+    assert_audit_clean(pool);
+    test_pool_destroy(pool);
+}
+
 static void an_empty_object_is_a_pool_not_made_yet(void **state)
 {
     (void)state;
@@ -315,6 +372,8 @@ int main(void)
         cmocka_unit_test(pools_are_listed_and_buffers_are_not),
         cmocka_unit_test(short_and_random_objects_are_corrupt),
         cmocka_unit_test(other_versions_and_lying_headers_are_refused),
+        cmocka_unit_test(force_removes_the_buffers_of_an_unreadable_pool),
+        cmocka_unit_test(only_its_owner_removes_a_pool),
         cmocka_unit_test(an_empty_object_is_a_pool_not_made_yet),
         cmocka_unit_test(a_creator_at_work_is_left_alone),
         cmocka_unit_test(a_remover_that_died_before_it_decided_is_undone),
