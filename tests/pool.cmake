@@ -32,3 +32,11 @@ add_dependencies(test_faults pool_peer_faults)
 haul_test(test_control SOURCES unit/test_control.c LIBS pool_test LABELS unit)
 haul_test(test_full_shm SOURCES process/test_full_shm.c LIBS pool_test LABELS process)
 set_tests_properties(test_full_shm PROPERTIES SKIP_RETURN_CODE 77)
+
+# docs/shm-layout.md says what src/pool/layout.h says.
+add_executable(layout_tables tools/layout_tables.c)
+target_include_directories(layout_tables PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(layout_tables PRIVATE shorthaul::pool shorthaul_flags)
+add_test(NAME doc_layout
+  COMMAND ${PROJECT_SOURCE_DIR}/scripts/layout-doc.sh --check $<TARGET_FILE:layout_tables>)
+set_tests_properties(doc_layout PROPERTIES LABELS doc)
