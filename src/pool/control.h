@@ -9,14 +9,14 @@
 
 /* An open control object, of which nothing is mapped. */
 typedef struct haul__control {
-    int fd;
+    haul__header header; /* private copy */
     uint64_t bytes;      /* of the file */
+    haul__geometry geometry;
+    int fd;
     haul_status verdict; /* HAUL_OK: header and geometry are good; HAUL_NOT_FOUND: it was never
                           * finished (INIT); else why it is not a pool */
-    haul_error error;    /* of the verdict */
     uint32_t state;      /* enum haul__pool_state, if the verdict is good */
-    haul__header header; /* private copy */
-    haul__geometry geometry;
+    haul_error error;    /* of the verdict */
 } haul__control;
 
 /*

@@ -112,8 +112,9 @@ static haul_status make_handle(const char *name, const haul__control *control,
     if (!pool || !bufs) {
         free(pool);
         free(bufs);
-        return haul__fail(err, HAUL_NOMEM, "no memory for %" PRIu32 " buffers",
-                          control->geometry.n_buffers);
+        (void)haul__fail(err, HAUL_NOMEM, "no memory for %" PRIu32 " buffers",
+                         control->geometry.n_buffers);
+        return HAUL_NOMEM;
     }
     pool->g = control->geometry;
     pool->bufs = bufs;

@@ -96,7 +96,7 @@ haul_status haul__object_create(const char *name, int *out_fd, haul_error *err)
 static bool fill_with_huge_pages(int fd, uint64_t bytes)
 {
     uint64_t whole = bytes & ~(HAUL__HUGE_BYTES - 1);
-    void *map;
+    void *map = NULL;
     if (whole == 0 || haul__object_map(fd, whole, true, false, &map) != HAUL_OK) {
         return false;
     }
