@@ -370,7 +370,7 @@ static void pool_memory_is_not_copied(void **state)
     assert_true(test_sum(received->data->inline_.data, received->data->inline_.len) ==
                 test_payload_sum(LEN, 1));
     assert_memory_equal(received->row[0]->inline_.data, bytes, sizeof(bytes));
-    protobuf_c_message_free_unpacked(message, NULL);
+    haul__unpacked_free(message);
     haul__plans_fini(&plans);
 
     grpc_byte_buffer_destroy(packed);
@@ -407,7 +407,7 @@ static void other_memory_is_copied(void **state)
     assert_ok(haul__unpack(&plans, packed, &message));
     const haul_payload *data = ((const Haul__Test__ExchangeRequest *)message)->data;
     assert_true(test_sum(data->inline_.data, data->inline_.len) == test_payload_sum(LEN, 5));
-    protobuf_c_message_free_unpacked(message, NULL);
+    haul__unpacked_free(message);
     haul__plans_fini(&plans);
     grpc_byte_buffer_destroy(packed);
     haul__pins_fini(&pins);

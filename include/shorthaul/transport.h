@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_TRANSPORT_H
+#define SHORTHAUL_TRANSPORT_H
+
+/*
+ * gRPC for C, with payloads that travel through a pool.
+ *
+ * Serves and calls any service that protoc-gen-c generates, over unix: and TCP addresses. Messages
+ * may hold shorthaul.v1.Payload fields, anywhere and any number: the library sends them by key
+ * where both sides are proven to share a pool and inline where not, and the code on either side is
+ * the same.
+ *
+ * Unless a comment says otherwise, functions may be called from any thread. gRPC's own library is
+ * initialised while a haul_server or haul_channel exists; do not fork() then.
+ */
+
+#include <grpc/status.h>
+#include <protobuf-c/protobuf-c.h>
+
+#include <shorthaul/pool.h>
+#include <shorthaul/v1/payload.pb-c.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct haul_server haul_server;
+typedef struct haul_channel haul_channel;
+typedef struct haul_call haul_call;
+typedef struct haul_reply haul_reply;
+
+/* A payload as it stands in a message. */
+typedef Shorthaul__V1__Payload haul_payload;
+
+/* A payload to be sent, with room for its key: the message's field points at @payload. It refers to
+ * itself once it carries a key, so do not copy or move it. */
+typedef struct haul_payload_out {
+    haul_payload payload;
+    Shorthaul__V1__Key key;
+} haul_payload_out;
+
+/* The gRPC code that stands for a status; the one table of the project. */
+HAUL_API grpc_status_code haul_status_to_grpc(haul_status status);
+
+/* How a payload went. */
+typedef enum haul_path {
+    HAUL_PATH_NONE = 0,   /* there was no payload */
+    HAUL_PATH_SHM = 1,    /* all by key */
+    HAUL_PATH_INLINE = 2, /* all inline */
+    HAUL_PATH_MIXED = 3   /* some by key, some inline */
+} haul_path;
+
+/* "none", "shm", "inline", "mixed". */
+HAUL_API const char *haul_path_name(haul_path path);
+
+/* ---- Payload fields ------------------------------------------------------------------------ */
+
+/*
+ * Make @out->payload say: @len bytes from @key. Initialises it; owns nothing.
+ * The buffer must stay shared until the call that sends it has returned.
+ */
+HAUL_API void haul_payload_set_key(haul_payload_out *out, const haul_key *key, uint64_t len);
+
+/* Make @out->payload say: these bytes, inline. Borrows @data until the call that sends it has
+ * returned. */
+HAUL_API void haul_payload_set_inline(haul_payload_out *out, const void *data, size_t len);
+
+/*
+ * Share @buf and make @out->payload say: its first @len bytes, by key.
+ *
+ * Ownership:  @buf stays the caller's; release it after the call that sends it has returned.
+ * Failures:   those of haul_buf_share()
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_payload_set_buf(haul_payload_out *out, haul_buf *buf,
+                                                          uint64_t len);
+
+/*
+ * The key of a payload that carries one.
+ *
+ * Conditions: HAUL_NOT_FOUND  the payload is inline or empty
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_payload_get_key(const haul_payload *payload,
+                                                          haul_key *out_key);
+
+/* ---- Server -------------------------------------------------------------------------------- */
+
+typedef struct haul_server_opts {
+    size_t struct_size; /* sizeof(haul_server_opts) */
+    haul_pool *const
+        *pools; /* pools whose keys are understood; borrowed, they outlive the server */
+    size_t n_pools;
+    uint32_t n_threads;       /* polling threads, which run the handlers too; 0 = one per core, and
+                               * at least two */
+    size_t max_message_bytes; /* larger requests get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
+    uint64_t give_ns;         /* how long an answer by key waits to be claimed if the call has no
+                               * deadline; 0 = 60 s */
+} haul_server_opts;
+
+/*
+ * Ownership: the caller's, until haul_server_destroy().
+ * Failures:  HAUL_INVALID, HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_create(const haul_server_opts *opts,
+                                                        haul_server **out_server, haul_error *err);
+
+/*
+ * Serve @service, an object of a protoc-gen-c service (its handlers filled in). Before start only.
+ * A handler is called with the request, a closure and closure_data:
+ *
+ *   - closure_data is the call: haul_call *call = closure_data.
+ *   - it answers by calling closure(&response, closure_data), at once or later from any thread,
+ *     exactly once; the response is packed before the closure returns.
+ *   - it fails by calling haul_call_fail() instead.
+ *   - call and request live until then, and must not be touched afterwards. Payloads of the request
+ *     are attached before the handler runs.
+ *
+ * All methods are served as unary ones: protobuf-c does not say which of them stream. A service of
+ * which not all methods are wanted needs handlers that fail UNIMPLEMENTED.
+ *
+ * Ownership: borrows @service until haul_server_destroy().
+ * Failures:  HAUL_INVALID (started, service added before), HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_add_service(haul_server *server,
+                                                             ProtobufCService *service,
+                                                             haul_error *err);
+
+/*
+ * Listen at @address: "unix:/path", "unix-abstract:name" or "host:port", port 0 for any free one.
+ * Before start only.
+ *
+ * @socket_mode: permission bits of a unix: socket, 0 = leave to the umask; ignored elsewhere.
+ * @out_port: the TCP port; may be NULL.
+ *
+ * A socket file left by a dead process is replaced, anything else that is at the path is left
+ * alone; the file is removed when the server stops. It is never to be seen with wider permissions
+ * than asked for.
+ *
+ * Conditions: HAUL_BUSY       somebody listens there
+ *             HAUL_NOT_FOUND  no such directory
+ * Failures:   HAUL_INVALID (no such address, a path that is no socket or too long, server started),
+ *             HAUL_DENIED, HAUL_NOMEM, HAUL_SYSTEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_listen(haul_server *server, const char *address,
+                                                        uint32_t socket_mode, int *out_port,
+                                                        haul_error *err);
+
+/* Start the threads and serve. Failures: HAUL_INVALID (twice, no address), HAUL_SYSTEM. */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_start(haul_server *server, haul_error *err);
+
+/*
+ * Take no new calls, let those in flight finish for @grace_ns, cancel the rest, stop the threads.
+ * Waits for every handler: one that keeps its call must still end it.
+ *
+ * Threads:  not from a handler.   Blocking: until done.
+ */
+HAUL_API void haul_server_stop(haul_server *server, uint64_t grace_ns);
+
+/* Stop without grace if running, and free. NULL is allowed. */
+HAUL_API void haul_server_destroy(haul_server *server);
+
+/* ---- In a handler -------------------------------------------------------------------------- */
+
+/*
+ * The bytes of a payload of the request, whichever way they came. Readable until the call is
+ * answered; do not detach the view.
+ *
+ * Failures: HAUL_INVALID (not a payload of this call's request)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_view(haul_call *call, const haul_payload *payload,
+                                                    haul_view *out_view);
+
+/*
+ * A buffer of at least @len bytes for an answer, from the pool that the caller shares, else from
+ * the server's first pool.
+ *
+ * Ownership:  the caller's, until haul_call_put() or haul_buf_release().
+ * Conditions: those of haul_buf_alloc(); HAUL_NOT_FOUND  the server has no pool
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_alloc(haul_call *call, uint64_t len,
+                                                     const haul_alloc_opts *opts,
+                                                     haul_buf **out_buf);
+
+/*
+ * Make @out->payload, for the response, say: the first @len bytes of @buf. By key, given to the
+ * caller, if the caller shares the pool; inline if not. @out must live until the call is answered.
+ *
+ * @buf: filled and not shared yet, of the pool from which haul_call_alloc() takes.
+ *
+ * Ownership: takes @buf, whatever it returns; the buffer is freed when the caller lets go, when the
+ *            call fails, or when the call's deadline passes unclaimed.
+ * Threads:   one at a time for one call.
+ * Failures:  HAUL_INVALID (@len exceeds the capacity, another pool's buffer), HAUL_CORRUPT,
+ *            HAUL_NOMEM, HAUL_SYSTEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len,
+                                                   haul_payload_out *out);
+
+/* End the call with a status other than OK instead of a response. @text is copied; may be NULL. */
+HAUL_API void haul_call_fail(haul_call *call, grpc_status_code code, const char *text);
+
+/* CLOCK_MONOTONIC nanoseconds; UINT64_MAX = none. */
+HAUL_API uint64_t haul_call_deadline_ns(const haul_call *call);
+
+/*
+ * True once the caller has gone away, cancelled, or run out of time. The first two are noticed by
+ * the server's threads, so by none while all of them are in handlers.
+ */
+HAUL_API bool haul_call_is_cancelled(haul_call *call);
+
+/* Bytes of the request message as it came over the wire. */
+HAUL_API size_t haul_call_request_bytes(const haul_call *call);
+
+/* ---- Client -------------------------------------------------------------------------------- */
+
+typedef struct haul_channel_opts {
+    size_t struct_size; /* sizeof(haul_channel_opts) */
+    haul_pool *pool;    /* the pool to send and receive by key with; borrowed; NULL = inline */
+    size_t max_message_bytes; /* larger answers get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
+    uint64_t key_threshold_bytes; /* payloads below it are sent inline even where a key would do */
+} haul_channel_opts;
+
+/*
+ * A channel to @address (as for haul_server_listen(), or any gRPC target). Connects on first use.
+ *
+ * Ownership: the caller's, until haul_channel_close().
+ * Failures:  HAUL_INVALID, HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_channel_open(const char *address,
+                                                       const haul_channel_opts *opts,
+                                                       haul_channel **out_channel, haul_error *err);
+
+/* Cancel the calls in flight, wait until they have returned, and free. NULL is allowed. */
+HAUL_API void haul_channel_close(haul_channel *channel);
+
+typedef struct haul_call_opts {
+    size_t struct_size;  /* sizeof(haul_call_opts) */
+    int64_t timeout_ns;  /* <= 0: no deadline */
+    bool inline_only;    /* send and ask for payloads inline, whatever the lane could do */
+    bool wait_for_ready; /* wait for a connection instead of failing UNAVAILABLE */
+} haul_call_opts;
+
+/*
+ * Call a unary method and wait for its answer. Payloads of the request that carry keys of the
+ * channel's pool are sent by key once the lane is proven (one probe per connection, made by the
+ * first call that needs it) and inline otherwise; if the server refuses a key the call is sent
+ * again, inline, within the same deadline. @request is the same afterwards as before.
+ *
+ * @service, @method_index: from the generated code, such as &digest__service__descriptor, 0.
+ * @out_reply: set on HAUL_OK only. HAUL_OK means that the call ended, with whatever gRPC status:
+ *             ask haul_reply_code().
+ *
+ * Ownership: the reply is the caller's, until haul_reply_free().
+ * Blocking:  until the answer, the deadline, or haul_channel_close().
+ * Failures:  HAUL_INVALID (request of another type or not well-formed, no such method, a key of
+ * another pool than the channel's, a stale key where it had to be sent inline, channel being
+ *            closed), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_channel_call(
+    haul_channel *channel, const ProtobufCServiceDescriptor *service, unsigned method_index,
+    const ProtobufCMessage *request, const haul_call_opts *opts, haul_reply **out_reply);
+
+/*
+ * A protobuf-c service whose methods are calls on @channel: pass it to the generated stubs. The
+ * stub blocks, without a deadline, and runs its closure, with NULL if the call did not end OK.
+ * Payload keys of the answer are turned into bytes for the time of the closure.
+ *
+ * Ownership: protobuf_c_service_destroy() before haul_channel_close().
+ */
+HAUL_API HAUL_MUST_CHECK haul_status
+haul_channel_service(haul_channel *channel, const ProtobufCServiceDescriptor *descriptor,
+                     ProtobufCService **out_service);
+
+/* How the call ended. */
+HAUL_API grpc_status_code haul_reply_code(const haul_reply *reply);
+
+/* The server's words, or gRPC's; "" where there are none. Lives as long as @reply. */
+HAUL_API const char *haul_reply_text(const haul_reply *reply);
+
+/* The answer; NULL unless the code is OK. Lives as long as @reply. */
+HAUL_API const ProtobufCMessage *haul_reply_message(const haul_reply *reply);
+
+/* How the payloads of the request went, of the call that was answered. */
+HAUL_API haul_path haul_reply_request_path(const haul_reply *reply);
+
+/* How the payloads of the answer came. */
+HAUL_API haul_path haul_reply_path(const haul_reply *reply);
+
+/* Whether a key was refused and the call sent again inline. */
+HAUL_API bool haul_reply_was_resent(const haul_reply *reply);
+
+/* Bytes of the request message on the wire, of the call that was answered. */
+HAUL_API size_t haul_reply_request_bytes(const haul_reply *reply);
+
+/*
+ * The bytes of a payload of the answer. Readable until haul_reply_free(); do not detach the view.
+ *
+ * Failures: HAUL_INVALID (not a payload of this answer)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_reply_view(const haul_reply *reply,
+                                                     const haul_payload *payload,
+                                                     haul_view *out_view);
+
+/* Free the answer and let go of what was given with it. NULL is allowed. */
+HAUL_API void haul_reply_free(haul_reply *reply);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

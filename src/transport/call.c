@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * A call on the server, up to its handler.
+ *
+ * gRPC fills a haul_call in; the thread that learns of it unpacks the request, attaches what came
+ * by key and runs the handler. What is wrong with a request is answered here, before any handler
+ * sees it, in words that repeat nothing of what was sent. The call belongs to whoever answers it,
+ * which may be another thread later, and to gRPC's batches; the last of them to finish frees it.
+ *
+ * If the caller dies meanwhile the handler may go on reading: the attached views hold the buffers.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/deadline.h"
+#include "transport/pack.h"
+#include "transport/server.h"
+
+haul_call *haul__call_create(haul_server *server, haul__method *method)
+{
+    haul_call *call = calloc(1, sizeof(*call));
+    if (call) {
+        call->server = server;
+        call->method = method;
+        atomic_init(&call->refs, 1);
+        grpc_metadata_array_init(&call->metadata);
+        grpc_call_details_init(&call->details);
+    }
+    return call;
+}
+
+void haul__call_discard(haul_call *call)
+{
+    grpc_metadata_array_destroy(&call->metadata);
+    grpc_call_details_destroy(&call->details);
+    free(call);
+}
+
+/* Everything but the struct and what gRPC gave us with it. */
+static void release(haul_call *call)
+{
+    bool lost = !call->sent || atomic_load(&call->cancelled);
+    haul__call_revoke(call, lost);
+    haul__views_fini(&call->request_views);
+    haul__views_fini(&call->answer_views);
+    haul__unpacked_free(call->request);
+    grpc_byte_buffer_destroy(call->answer_bytes);
+    grpc_byte_buffer_destroy(call->request_bytes);
+    free(call->given);
+    grpc_call_unref(call->grpc);
+}
+
+static void end(haul_call *call)
+{
+    haul_server *server = call->server;
+    haul__method *method = call->method;
+    bool reuse = atomic_load(&call->reuse);
+    release(call);
+    grpc_metadata_array_destroy(&call->metadata);
+    grpc_call_details_destroy(&call->details);
+    if (reuse) {
+        *call = (haul_call){.server = server, .method = method};
+        atomic_init(&call->refs, 1);
+        grpc_metadata_array_init(&call->metadata);
+        grpc_call_details_init(&call->details);
+        reuse = haul__server_request(call) == HAUL_OK;
+    }
+    if (!reuse) {
+        free(call);
+    }
+    (void)pthread_mutex_lock(&server->mutex);
+    server->n_calls--;
+    (void)pthread_cond_broadcast(&server->changed);
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
+void haul__call_unref(haul_call *call)
+{
+    if (atomic_fetch_sub(&call->refs, 1) == 1) {
+        end(call);
+    }
+}
+
+/* Parse "<pool id>.<slot>"; anything else is as good as nothing. */
+static void read_accept(haul_call *call, grpc_slice value)
+{
+    char text[HAUL__ACCEPT_TEXT_BYTES];
+    size_t n = GRPC_SLICE_LENGTH(value);
+    if (n < 18 || n >= sizeof(text)) {
+        return;
+    }
+    memcpy(text, GRPC_SLICE_START_PTR(value), n);
+    text[n] = '\0';
+    if (strspn(text, "0123456789abcdef") != 16 || text[16] != '.' ||
+        strspn(text + 17, "0123456789") != n - 17) {
+        return;
+    }
+    unsigned long long pool_id = strtoull(text, NULL, 16);
+    unsigned long long slot = strtoull(text + 17, NULL, 10);
+    if (slot == 0 || slot > UINT32_MAX) {
+        return;
+    }
+    call->accept_pool = haul__server_pool(call->server, pool_id);
+    call->accept_slot = (uint32_t)slot;
+}
+
+static void read_metadata(haul_call *call)
+{
+    if (!call->method->output.root || call->server->n_pools == 0) {
+        return;
+    }
+    for (size_t i = 0; i < call->metadata.count; i++) {
+        if (grpc_slice_str_cmp(call->metadata.metadata[i].key, HAUL__MD_ACCEPT) == 0) {
+            read_accept(call, call->metadata.metadata[i].value);
+        }
+    }
+}
+
+static haul_status open_key(haul_call *call, const haul_payload *payload, haul_view *out_view)
+{
+    haul_key key = haul__key_of(payload->key);
+    haul_pool *pool = haul__server_pool(call->server, key.pool_id);
+    return pool ? haul_attach(pool, &key, payload->length, out_view) : HAUL_NOT_FOUND;
+}
+
+static haul_status open_payload(void *ctx, const haul_payload *payload)
+{
+    haul_call *call = ctx;
+    haul_view view = {0};
+    haul__payload_kind kind;
+    haul_status status = haul__payload_inspect(payload, &kind);
+    if (status != HAUL_OK) {
+        return status;
+    }
+    if (kind == HAUL__PAYLOAD_INLINE) {
+        view.data = payload->inline_.data;
+        view.len = payload->inline_.len;
+    } else if (kind == HAUL__PAYLOAD_KEY) {
+        status = open_key(call, payload, &view);
+        if (status != HAUL_OK) {
+            call->key_refused = true;
+            return HAUL_STALE;
+        }
+    }
+    haul__tally_add(&call->request_tally, kind);
+    return haul__views_add(&call->request_views, payload, &view);
+}
+
+static haul_status open_request(haul_call *call)
+{
+    const haul__method *method = call->method;
+    if (call->request_bytes) {
+        call->n_request_bytes = grpc_byte_buffer_length(call->request_bytes);
+    }
+    haul_status status = haul__unpack(&method->input, call->request_bytes, &call->request);
+    grpc_byte_buffer_destroy(call->request_bytes);
+    call->request_bytes = NULL;
+    if (status == HAUL_OK && method->input.root && !method->attaches_itself) {
+        status = haul__plan_walk(method->input.root, call->request, open_payload, call);
+        haul__views_seal(&call->request_views);
+    }
+    return status;
+}
+
+void haul__call_run(haul_call *call)
+{
+    const haul__method *method = call->method;
+    if (!method->service) {
+        haul_call_fail(call, GRPC_STATUS_UNIMPLEMENTED, "unknown method");
+        return;
+    }
+    read_metadata(call);
+    haul_status status = open_request(call);
+    if (status == HAUL_OK) {
+        method->service->invoke(method->service, method->index, call->request, haul__call_respond,
+                                call);
+    } else if (call->key_refused) {
+        haul_call_fail(call, GRPC_STATUS_FAILED_PRECONDITION,
+                       "a payload's key cannot be attached here");
+    } else if (status == HAUL_PROTOCOL) {
+        haul_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, "the request is malformed");
+    } else {
+        haul_call_fail(call, haul_status_to_grpc(status), "the request cannot be taken");
+    }
+}
+
+haul_status haul_call_view(haul_call *call, const haul_payload *payload, haul_view *out_view)
+{
+    return haul__views_find(&call->request_views, payload, out_view);
+}
+
+uint64_t haul_call_deadline_ns(const haul_call *call)
+{
+    return call->deadline_ns;
+}
+
+bool haul_call_is_cancelled(haul_call *call)
+{
+    haul__call_watch(call);
+    return atomic_load(&call->cancelled) || haul__clock_ns() >= call->deadline_ns;
+}
+
+size_t haul_call_request_bytes(const haul_call *call)
+{
+    return call->n_request_bytes;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * Answering a call, from whatever thread: the response or a status, and the buffers given with it.
+ *
+ * A buffer that goes by key belongs to the caller from haul_call_put() on. If the answer then does
+ * not reach gRPC's transport, or does not hold it, it is revoked; the caller may claim it at the
+ * same moment, and the pool lets exactly one of the two have it. If this process dies in between,
+ * the caller claims it or a reaper takes it after the deadline.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/deadline.h"
+#include "transport/pack.h"
+#include "transport/server.h"
+
+haul_status haul_call_alloc(haul_call *call, uint64_t len, const haul_alloc_opts *opts,
+                            haul_buf **out_buf)
+{
+    haul_pool *pool = call->accept_pool;
+    if (!pool && call->server->n_pools > 0) {
+        pool = call->server->pools[0];
+    }
+    return pool ? haul_buf_alloc(pool, len, opts, out_buf) : HAUL_NOT_FOUND;
+}
+
+/* Room for one more, so that nothing is given that would not be remembered. */
+static haul_status reserve_given(haul_call *call)
+{
+    haul__given *grown = realloc(call->given, (call->n_given + 1) * sizeof(*grown));
+    if (!grown) {
+        return HAUL_NOMEM;
+    }
+    call->given = grown;
+    return HAUL_OK;
+}
+
+static haul_status put_inline(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
+{
+    haul_key key;
+    haul_view view;
+    haul_status status = haul_buf_share(buf, len, &key);
+    if (status == HAUL_OK) {
+        status = haul_buf_view(buf, &view);
+    }
+    if (status == HAUL_OK) {
+        haul_payload_set_inline(out, view.data, view.len);
+        status = haul__views_add(&call->answer_views, &out->payload, &view);
+    }
+    haul_buf_release(buf);
+    return status;
+}
+
+/* Give the buffer to the caller; inline if nobody is there to take it. Takes @buf. */
+static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
+{
+    uint64_t until = call->deadline_ns == HAUL__NEVER ? haul__after_ns(call->server->give_ns)
+                                                      : call->deadline_ns;
+    haul_key key;
+    haul_status status = haul_buf_give(buf, len, call->accept_slot, until, &key);
+    if (status == HAUL_PEER_GONE || status == HAUL_INVALID) {
+        return put_inline(call, buf, len, out); /* a slot that is empty, or none of the pool's */
+    }
+    if (status != HAUL_OK) {
+        haul_buf_release(buf);
+        return status;
+    }
+    haul__given *given = &call->given[call->n_given++];
+    *given = (haul__given){.key = key, .pool = haul__server_pool(call->server, key.pool_id)};
+    if (given->pool != call->accept_pool) {
+        /* The slot is another process's there. */
+        given->pool = given->pool ? given->pool : call->accept_pool;
+        return HAUL_INVALID;
+    }
+    haul_payload_set_key(out, &key, len);
+    return HAUL_OK;
+}
+
+haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
+{
+    if (!call->accept_pool) {
+        return put_inline(call, buf, len, out);
+    }
+    haul_status status = reserve_given(call);
+    if (status != HAUL_OK) {
+        haul_buf_release(buf);
+        return status;
+    }
+    return give(call, buf, len, out);
+}
+
+void haul__call_revoke(haul_call *call, bool all)
+{
+    for (size_t i = 0; i < call->n_given; i++) {
+        if (all || !call->given[i].in_answer) {
+            /* HAUL_STALE: it has been claimed, or has run out. Then it is no longer ours. */
+            (void)!haul_pool_revoke(call->given[i].pool, &call->given[i].key);
+        }
+    }
+    call->n_given = 0;
+}
+
+static haul__given *find_given(haul_call *call, const haul_payload *payload)
+{
+    haul_key key = haul__key_of(payload->key);
+    for (size_t i = 0; i < call->n_given; i++) {
+        if (memcmp(&call->given[i].key, &key, sizeof(key)) == 0) {
+            return &call->given[i];
+        }
+    }
+    return NULL;
+}
+
+/* One payload of the response: a key must be one that was put, and once. */
+static haul_status check_answer(void *ctx, const haul_payload *payload)
+{
+    haul_call *call = ctx;
+    haul__payload_kind kind;
+    haul_status status = haul__payload_inspect(payload, &kind);
+    if (status != HAUL_OK) {
+        return status;
+    }
+    if (kind == HAUL__PAYLOAD_KEY) {
+        haul__given *given = find_given(call, payload);
+        if (!given || given->in_answer) {
+            return HAUL_INVALID;
+        }
+        given->in_answer = true;
+    }
+    haul__tally_add(&call->answer_tally, kind);
+    return HAUL_OK;
+}
+
+static haul_status pack_answer(haul_call *call, const ProtobufCMessage *response)
+{
+    const haul__plans *plans = &call->method->output;
+    if (!response || response->descriptor != plans->type || !protobuf_c_message_check(response)) {
+        return HAUL_INVALID;
+    }
+    if (plans->root) {
+        haul_status status = haul__plan_walk(plans->root, response, check_answer, call);
+        if (status != HAUL_OK) {
+            return status;
+        }
+    }
+    const haul__pack_from from = {.views = {&call->answer_views, &call->request_views},
+                                  .pins = &call->server->pins};
+    return haul__pack(response, &from, &call->answer_bytes);
+}
+
+static grpc_metadata metadata(const char *key, grpc_slice value)
+{
+    return (grpc_metadata){.key = grpc_slice_from_static_string(key), .value = value};
+}
+
+/* What the client is told beside status and response. @out has room for three. */
+static size_t trailing_metadata(const haul_call *call, grpc_metadata *out)
+{
+    const haul__method *method = call->method;
+    size_t n = 0;
+    if (!method->input.root && !method->output.root) {
+        return 0;
+    }
+    const char *paths = haul__path_metadata(haul__tally_path(&call->request_tally),
+                                            haul__tally_path(&call->answer_tally));
+    out[n++] = metadata(HAUL__MD_PATH, grpc_slice_from_static_string(paths));
+    /* Short enough to be stored in the slice itself. */
+    out[n++] = metadata(HAUL__MD_LANE, grpc_slice_from_copied_string(call->server->lane_text));
+    if (call->key_refused) {
+        out[n++] = metadata(HAUL__MD_REFUSED, grpc_slice_from_static_string("key"));
+    }
+    return n;
+}
+
+static void on_sent(haul__tag *tag, bool ok)
+{
+    haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_sent);
+    call->sent = ok;
+    if (call->closes_with_answer && call->closed_early) {
+        atomic_store(&call->cancelled, true);
+    }
+    haul__call_unref(call);
+}
+
+/* The one batch that ends the call on the wire. Most calls have nobody watching for their end yet;
+ * then the batch does that too, which saves one of its own. */
+static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text)
+{
+    grpc_metadata trailing[3];
+    grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
+    size_t n = 1;
+    if (call->answer_bytes) {
+        ops[n].op = GRPC_OP_SEND_MESSAGE;
+        ops[n++].data.send_message.send_message = call->answer_bytes;
+    }
+    ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+    ops[n].data.send_status_from_server.status = code;
+    ops[n].data.send_status_from_server.status_details = text;
+    ops[n].data.send_status_from_server.trailing_metadata = trailing;
+    ops[n++].data.send_status_from_server.trailing_metadata_count =
+        trailing_metadata(call, trailing);
+
+    call->closes_with_answer = !atomic_exchange(&call->watched, true);
+    if (call->closes_with_answer) {
+        ops[n].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
+        ops[n++].data.recv_close_on_server.cancelled = &call->closed_early;
+    }
+    atomic_fetch_add(&call->refs, 1);
+    haul__tag_post(&call->on_sent, on_sent);
+    if (grpc_call_start_batch(call->grpc, ops, n, &call->on_sent, NULL) != GRPC_CALL_OK) {
+        haul__call_unref(call);
+    }
+}
+
+/* The request goes after the answer has been handed to gRPC, so that the caller need not wait for
+ * it; its views go before, so that he finds his buffers free. */
+static void finish(haul_call *call, grpc_status_code code, const char *text)
+{
+    haul__views_fini(&call->request_views);
+    haul__views_fini(&call->answer_views);
+    grpc_slice slice;
+    if (text) {
+        slice = grpc_slice_from_copied_string(text);
+    }
+    send_answer(call, code, text ? &slice : NULL);
+    if (text) {
+        grpc_slice_unref(slice);
+    }
+    haul__unpacked_free(call->request);
+    call->request = NULL;
+    haul__call_unref(call);
+}
+
+void haul__call_respond(const ProtobufCMessage *response, void *closure_data)
+{
+    haul_call *call = closure_data;
+    if (atomic_exchange(&call->answered, true)) {
+        return;
+    }
+    haul_status status = pack_answer(call, response);
+    if (status == HAUL_OK) {
+        finish(call, GRPC_STATUS_OK, NULL);
+        return;
+    }
+    haul__call_revoke(call, true);
+    call->answer_tally = (haul__tally){0};
+    if (status == HAUL_TOO_BIG || status == HAUL_NOMEM) {
+        finish(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "the response cannot be sent");
+    } else {
+        finish(call, GRPC_STATUS_INTERNAL, "the handler's response is not valid");
+    }
+}
+
+void haul_call_fail(haul_call *call, grpc_status_code code, const char *text)
+{
+    if (atomic_exchange(&call->answered, true)) {
+        return;
+    }
+    haul__call_revoke(call, true);
+    call->answer_tally = (haul__tally){0};
+    finish(call, code == GRPC_STATUS_OK ? GRPC_STATUS_UNKNOWN : code, text);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * A channel: one connection of gRPC's to one server, and the calls on it.
+ *
+ * The application owns it and any of its threads may call through it at once. It has no threads of
+ * its own: whoever waits for an answer polls for it, on a completion queue that is his alone until
+ * the call is over, so that nobody is woken for somebody else's answer. The queues are kept, for
+ * making one costs system calls.
+ *
+ * If this process dies the server's handler runs to its end; what the process held is reaped. If
+ * the server dies the calls end UNAVAILABLE, and buffers are still their owner's.
+ */
+
+#include "transport/channel.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/grpc_security.h>
+
+#include <shorthaul/v1/lane.pb-c.h>
+
+#include "base/error.h"
+#include "transport/deadline.h"
+#include "transport/grpc_args.h"
+
+#define RECONNECT_FIRST_MS 100
+#define RECONNECT_MAX_MS   2000
+
+static grpc_channel *create_grpc(const char *address, const haul_channel_opts *opts)
+{
+    grpc_arg args[] = {
+        haul__integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+                          haul__message_bound(opts->max_message_bytes)),
+        /* A connection of our own: what is proven of it is not changed by other channels. */
+        haul__integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+        /* gRPC would send a request again to whoever answers next, with keys meant for another. */
+        haul__integer_arg(GRPC_ARG_ENABLE_RETRIES, 0),
+        /* The server is on this machine: no proxies, no service configuration from DNS, and it is
+         * back soon after a restart. */
+        haul__integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        haul__integer_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+        haul__integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
+        haul__integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
+        haul__integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+    };
+    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
+    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    grpc_channel *channel = grpc_channel_create(address, credentials, &all);
+    grpc_channel_credentials_release(credentials);
+    return channel;
+}
+
+static haul_status init_sync(haul_channel *channel)
+{
+    if (haul__pins_init(&channel->pins) != HAUL_OK) {
+        return HAUL_NOMEM;
+    }
+    if (!haul__cond_init(&channel->changed)) {
+        haul__pins_fini(&channel->pins);
+        return HAUL_NOMEM;
+    }
+    (void)pthread_mutex_init(&channel->mutex, NULL);
+    return HAUL_OK;
+}
+
+haul_status haul_channel_open(const char *address, const haul_channel_opts *opts,
+                              haul_channel **out_channel, haul_error *err)
+{
+    haul_channel_opts o = {0};
+    if (!address || (opts && opts->struct_size != sizeof(o))) {
+        return haul__fail(err, HAUL_INVALID, "channel: address or options are not valid");
+    }
+    if (opts) {
+        o = *opts;
+    }
+    if (o.pool && haul_pool_participant(o.pool) == 0) {
+        return haul__fail(err, HAUL_INVALID,
+                          "channel: the pool has not been joined, only observed");
+    }
+    haul_channel *channel = calloc(1, sizeof(*channel));
+    if (!channel || init_sync(channel) != HAUL_OK) {
+        free(channel);
+        return haul__fail(err, HAUL_NOMEM, "channel: out of memory");
+    }
+    grpc_init();
+    channel->grpc = create_grpc(address, &o);
+    channel->pool = o.pool;
+    channel->key_threshold_bytes = o.key_threshold_bytes;
+    if (o.pool) {
+        (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
+                       "%016" PRIx64 ".%" PRIu32, haul_pool_id(o.pool),
+                       haul_pool_participant(o.pool));
+    }
+    *out_channel = channel;
+    return HAUL_OK;
+}
+
+/* One by one, because gRPC must not be called under our lock. */
+static void cancel_flights(haul_channel *channel)
+{
+    grpc_call *call;
+    do {
+        call = NULL;
+        (void)pthread_mutex_lock(&channel->mutex);
+        for (haul__flight *f = channel->flights; f && !call; f = f->next) {
+            if (f->grpc && !f->cancelled) {
+                f->cancelled = true;
+                call = f->grpc;
+                grpc_call_ref(call);
+            }
+        }
+        (void)pthread_mutex_unlock(&channel->mutex);
+        if (call) {
+            (void)grpc_call_cancel(call, NULL);
+            grpc_call_unref(call);
+        }
+    } while (call);
+}
+
+static void free_methods(haul_channel *channel)
+{
+    while (channel->methods) {
+        haul__client_method *method = channel->methods;
+        channel->methods = method->next;
+        haul__plans_fini(&method->input);
+        haul__plans_fini(&method->output);
+        free(method);
+    }
+}
+
+void haul_channel_close(haul_channel *channel)
+{
+    if (!channel) {
+        return;
+    }
+    (void)pthread_mutex_lock(&channel->mutex);
+    channel->closing = true;
+    (void)pthread_cond_broadcast(&channel->changed);
+    (void)pthread_mutex_unlock(&channel->mutex);
+    cancel_flights(channel);
+    (void)pthread_mutex_lock(&channel->mutex);
+    while (channel->n_flights > 0) {
+        (void)pthread_cond_wait(&channel->changed, &channel->mutex);
+    }
+    (void)pthread_mutex_unlock(&channel->mutex);
+
+    grpc_channel_destroy(channel->grpc);
+    for (unsigned i = 0; i < channel->n_idle; i++) {
+        haul__queue_destroy(channel->idle[i]);
+    }
+    free_methods(channel);
+    haul__pins_fini(&channel->pins);
+    grpc_shutdown();
+    (void)pthread_cond_destroy(&channel->changed);
+    (void)pthread_mutex_destroy(&channel->mutex);
+    free(channel);
+}
+
+static haul__client_method *find_method(haul_channel *channel,
+                                        const ProtobufCMethodDescriptor *descriptor)
+{
+    haul__client_method *method = channel->methods;
+    while (method && method->descriptor != descriptor) {
+        method = method->next;
+    }
+    return method;
+}
+
+static haul__client_method *create_method(haul_channel *channel,
+                                          const ProtobufCServiceDescriptor *service,
+                                          const ProtobufCMethodDescriptor *descriptor)
+{
+    size_t n = strlen(service->name) + strlen(descriptor->name) + sizeof("//");
+    haul__client_method *method = calloc(1, sizeof(*method) + n);
+    if (!method) {
+        return NULL;
+    }
+    method->descriptor = descriptor;
+    (void)snprintf(method->path, n, "/%s/%s", service->name, descriptor->name);
+    if (haul__plans_init(&method->input, descriptor->input) != HAUL_OK ||
+        haul__plans_init(&method->output, descriptor->output) != HAUL_OK) {
+        haul__plans_fini(&method->input);
+        free(method);
+        return NULL;
+    }
+    method->registered = grpc_channel_register_call(channel->grpc, method->path, NULL, NULL);
+    return method;
+}
+
+haul_status haul__channel_method(haul_channel *channel, const ProtobufCServiceDescriptor *service,
+                                 unsigned method_index, const haul__client_method **out_method)
+{
+    if (!service || method_index >= service->n_methods) {
+        return HAUL_INVALID;
+    }
+    const ProtobufCMethodDescriptor *descriptor = &service->methods[method_index];
+    (void)pthread_mutex_lock(&channel->mutex);
+    haul__client_method *method = find_method(channel, descriptor);
+    (void)pthread_mutex_unlock(&channel->mutex);
+    if (method) {
+        *out_method = method;
+        return HAUL_OK;
+    }
+    haul__client_method *created = create_method(channel, service, descriptor);
+    if (!created) {
+        return HAUL_NOMEM;
+    }
+    /* Two threads may have made one; gRPC knows both, so both are kept. */
+    (void)pthread_mutex_lock(&channel->mutex);
+    created->next = channel->methods;
+    channel->methods = created;
+    (void)pthread_mutex_unlock(&channel->mutex);
+    *out_method = created;
+    return HAUL_OK;
+}
+
+haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight)
+{
+    *flight = (haul__flight){0};
+    haul_status status = HAUL_INVALID;
+    (void)pthread_mutex_lock(&channel->mutex);
+    if (!channel->closing) {
+        flight->next = channel->flights;
+        flight->link = &channel->flights;
+        if (flight->next) {
+            flight->next->link = &flight->next;
+        }
+        channel->flights = flight;
+        channel->n_flights++;
+        status = HAUL_OK;
+    }
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return status;
+}
+
+void haul__channel_leave(haul_channel *channel, haul__flight *flight)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    *flight->link = flight->next;
+    if (flight->next) {
+        flight->next->link = flight->link;
+    }
+    if (--channel->n_flights == 0 && channel->closing) {
+        (void)pthread_cond_broadcast(&channel->changed);
+    }
+    (void)pthread_mutex_unlock(&channel->mutex);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_TRANSPORT_CHANNEL_H
+#define SHORTHAUL_TRANSPORT_CHANNEL_H
+
+/* What the files of the client share. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <grpc/grpc.h>
+
+#include "transport/metadata.h"
+#include "transport/path.h"
+#include "transport/pin.h"
+#include "transport/plan.h"
+#include "transport/views.h"
+
+#define HAUL__IDLE_QUEUES 16
+
+/* What is known of a method that has been called. Constant once it is in the channel's list. */
+typedef struct haul__client_method {
+    struct haul__client_method *next;
+    const ProtobufCMethodDescriptor *descriptor;
+    void *registered;
+    haul__plans input;
+    haul__plans output;
+    char path[];
+} haul__client_method;
+
+/* One call under way, on its thread's stack and in the channel's list. */
+typedef struct haul__flight {
+    struct haul__flight *next;
+    struct haul__flight **link;
+    grpc_call *grpc; /* NULL between attempts */
+    bool cancelled;
+} haul__flight;
+
+/* Whether the server on the other end shares the channel's pool. */
+typedef enum haul__lane_state {
+    HAUL__LANE_UNPROVEN,
+    HAUL__LANE_PROBING, /* by some thread; the others wait */
+    HAUL__LANE_SHARED,
+    HAUL__LANE_APART,
+} haul__lane_state;
+
+struct haul_channel {
+    /* Constant. */
+    grpc_channel *grpc;
+    haul_pool *pool;
+    uint64_t key_threshold_bytes;
+    char accept_text[HAUL__ACCEPT_TEXT_BYTES];
+
+    haul__pins pins;
+    pthread_mutex_t mutex; /* the following; never held across a call into gRPC that may block */
+    pthread_cond_t changed;
+    bool closing;
+    haul__flight *flights;
+    size_t n_flights;
+    haul__client_method *methods;
+    grpc_completion_queue *idle[HAUL__IDLE_QUEUES];
+    unsigned n_idle;
+    haul__lane_state lane;
+    uint64_t lane_id; /* of the server that was probed; 0 = it did not say */
+};
+
+/* One attempt at a call. The caller fills in the first part. */
+typedef struct haul__attempt {
+    const haul__client_method *method;
+    grpc_byte_buffer *request;
+    uint64_t deadline_ns;
+    bool accept; /* answers by key are welcome */
+    bool wait_for_ready;
+
+    grpc_status_code code;
+    char *text;               /* NULL or to be freed with gpr_free() */
+    grpc_byte_buffer *answer; /* NULL or to be destroyed */
+    bool refused;             /* for a key that could not be attached */
+    bool has_lane;
+    uint64_t lane_id;
+} haul__attempt;
+
+/* The answer to a call. */
+struct haul_reply {
+    grpc_status_code code;
+    char *text; /* NULL, or gRPC's memory */
+    const char *static_text;
+    ProtobufCMessage *message;
+    haul__views views;
+    haul__tally request_tally;
+    haul__tally answer_tally;
+    size_t n_request_bytes;
+    bool was_resent;
+};
+
+/* ---- channel.c ---- */
+
+/* The method's entry, made on first use. Failures: HAUL_INVALID, HAUL_NOMEM. */
+HAUL_MUST_CHECK haul_status haul__channel_method(haul_channel *channel,
+                                                 const ProtobufCServiceDescriptor *service,
+                                                 unsigned method_index,
+                                                 const haul__client_method **out_method);
+
+/* Enter a call into the list; HAUL_INVALID once the channel is being closed. */
+HAUL_MUST_CHECK haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight);
+void haul__channel_leave(haul_channel *channel, haul__flight *flight);
+
+/* ---- channel_attempt.c ---- */
+
+/* Make one gRPC call and wait for its end, whatever it is. */
+void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
+void haul__attempt_fini(haul__attempt *attempt);
+
+/* Destroy a completion queue on which nothing is under way. */
+void haul__queue_destroy(grpc_completion_queue *queue);
+
+/* ---- channel_lane.c ---- */
+
+/* Forget what was proven if the connection of which it was proven is gone. */
+void haul__lane_check(haul_channel *channel);
+
+/* Whether keys may be sent now; probes if nobody knows. */
+bool haul__lane_is_shared(haul_channel *channel, haul__flight *flight, uint64_t deadline_ns,
+                          bool wait_for_ready);
+
+/* Learn from the end of a call which server it was that answered. */
+void haul__lane_learn(haul_channel *channel, const haul__attempt *attempt);
+
+/* A key of ours was refused. */
+void haul__lane_distrust(haul_channel *channel);
+
+/* ---- reply.c ---- */
+
+/* Take what @attempt brought: unpack the answer and claim what was given with it. Whatever is wrong
+ * with it becomes the reply's code. */
+void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *attempt);
+
+/* Show a payload of the answer: the key's bytes as inline ones. For haul__rewrite_message(). */
+haul_status haul__reply_as_inline(void *reply, const haul_payload *original, haul_payload *copy);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * Memory for large inline payloads.
+ *
+ * A payload that travels inline is written once and read once, so most of what fresh memory costs
+ * is its page faults: 16,384 of them for 64 MiB. Above a threshold this maps memory of its own,
+ * aligned to huge pages and marked for them, which leaves 32. Where the kernel has none to give the
+ * pages are small and nothing else changes. No state; any thread.
+ */
+
+#include "transport/large.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES ((size_t)2 << 20)
+
+/* In front of every block. As large as the strictest alignment that malloc() promises. */
+typedef struct head {
+    size_t mapped_bytes; /* 0: from malloc() */
+    size_t reserved;
+} head;
+
+_Static_assert(sizeof(head) == 16, "what follows the head is aligned like malloc()'s");
+
+static head *map(size_t size)
+{
+    size_t bytes = (size + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+    uint8_t *start =
+        mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = (HUGE_BYTES - ((uintptr_t)start & (HUGE_BYTES - 1))) & (HUGE_BYTES - 1);
+    uint8_t *aligned = start + before;
+    if (before > 0) {
+        (void)munmap(start, before);
+    }
+    (void)munmap(aligned + bytes, HUGE_BYTES - before);
+    (void)madvise(aligned, bytes, MADV_HUGEPAGE);
+    head *h = (head *)(void *)aligned;
+    h->mapped_bytes = bytes;
+    return h;
+}
+
+void *haul__large_alloc(size_t size)
+{
+    size_t total;
+    if (__builtin_add_overflow(size, sizeof(head) + 2 * HUGE_BYTES, &total)) {
+        return NULL;
+    }
+    total = size + sizeof(head);
+    head *h = total < HUGE_BYTES ? malloc(total) : map(total);
+    if (!h) {
+        return NULL;
+    }
+    if (total < HUGE_BYTES) {
+        h->mapped_bytes = 0;
+    }
+    return h + 1;
+}
+
+void haul__large_free(void *memory)
+{
+    if (!memory) {
+        return;
+    }
+    head *h = (head *)memory - 1;
+    if (h->mapped_bytes > 0) {
+        (void)munmap(h, h->mapped_bytes);
+    } else {
+        free(h);
+    }
+}
+
+static void *allocate(void *allocator_data, size_t size)
+{
+    (void)allocator_data;
+    return haul__large_alloc(size);
+}
+
+static void release(void *allocator_data, void *memory)
+{
+    (void)allocator_data;
+    haul__large_free(memory);
+}
+
+ProtobufCAllocator haul__large_allocator(void)
+{
+    return (ProtobufCAllocator){.alloc = allocate, .free = release};
+}

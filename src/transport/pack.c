@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * Packing and unpacking messages.
+ *
+ * A message mostly becomes one slice. One that holds large bytes of a pool's buffer becomes
+ * several: protobuf-c hands `bytes` fields to a buffer's append function as they are, so those that
+ * lie in a pinned view are not copied but referred to. All other bytes are copied, however many
+ * they are: a call can be over (cancelled, past its deadline) while gRPC has its message still in a
+ * queue, and then its author may do with his memory what he likes.
+ *
+ * Each call packs and unpacks for itself, in whatever thread it runs.
+ */
+
+#include "transport/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/byte_buffer_reader.h>
+
+#include "transport/large.h"
+#include "transport/nesting.h"
+
+#define MESSAGE_MAX UINT32_MAX
+
+/* Fewer bytes than these are cheaper to copy than to send as a piece of their own. */
+#define PIN_MIN_BYTES 8192
+
+#define CHUNK_BYTES  4096
+#define SMALL_SLICES 8
+
+/* gRPC's own allocator ends the process where there is no memory; up to here that is theirs. */
+#define GRPC_ALLOC_MAX 65536
+
+typedef struct packer {
+    ProtobufCBuffer base; /* first: the append function is given its address */
+    const haul__pack_from *from;
+    haul_status status; /* the first failure; nothing more is appended after it */
+    grpc_slice small[SMALL_SLICES];
+    grpc_slice *slices;
+    size_t n;
+    size_t capacity;
+    uint8_t *chunk; /* copied bytes that are not a slice yet */
+    size_t chunk_used;
+    size_t chunk_bytes;
+} packer;
+
+static bool add_slice(packer *p, grpc_slice slice)
+{
+    if (p->n == p->capacity) {
+        size_t capacity = 4 * p->capacity;
+        grpc_slice *old = p->slices == p->small ? NULL : p->slices;
+        grpc_slice *grown = realloc(old, capacity * sizeof(*grown));
+        if (!grown) {
+            grpc_slice_unref(slice);
+            return false;
+        }
+        if (!old) {
+            memcpy(grown, p->small, sizeof(p->small));
+        }
+        p->slices = grown;
+        p->capacity = capacity;
+    }
+    p->slices[p->n++] = slice;
+    return true;
+}
+
+static bool end_chunk(packer *p)
+{
+    if (!p->chunk) {
+        return true;
+    }
+    grpc_slice slice = grpc_slice_new(p->chunk, p->chunk_used, haul__large_free);
+    p->chunk = NULL;
+    return add_slice(p, slice);
+}
+
+static haul_status append_copy(packer *p, const uint8_t *data, size_t len)
+{
+    if (p->chunk && p->chunk_bytes - p->chunk_used < len && !end_chunk(p)) {
+        return HAUL_NOMEM;
+    }
+    if (!p->chunk) {
+        p->chunk_bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES;
+        p->chunk_used = 0;
+        p->chunk = haul__large_alloc(p->chunk_bytes);
+        if (!p->chunk) {
+            return HAUL_NOMEM;
+        }
+    }
+    memcpy(p->chunk + p->chunk_used, data, len);
+    p->chunk_used += len;
+    return HAUL_OK;
+}
+
+static haul_status append_pinned(packer *p, const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < 2; i++) {
+        grpc_slice slice;
+        haul_status status = HAUL_NOT_FOUND;
+        if (p->from->views[i]) {
+            status = haul__views_slice(p->from->views[i], p->from->pins, data, len, &slice);
+        }
+        if (status == HAUL_OK) {
+            return end_chunk(p) && add_slice(p, slice) ? HAUL_OK : HAUL_NOMEM;
+        }
+        if (status != HAUL_NOT_FOUND) {
+            return status;
+        }
+    }
+    return HAUL_NOT_FOUND;
+}
+
+static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
+{
+    packer *p = (packer *)buffer;
+    if (p->status != HAUL_OK || len == 0) {
+        return;
+    }
+    haul_status status = len < PIN_MIN_BYTES ? HAUL_NOT_FOUND : append_pinned(p, data, len);
+    p->status = status == HAUL_NOT_FOUND ? append_copy(p, data, len) : status;
+}
+
+static haul_status pack_in_pieces(const ProtobufCMessage *message, const haul__pack_from *from,
+                                  grpc_byte_buffer **out_bytes)
+{
+    packer p = {.base.append = append, .from = from, .slices = p.small, .capacity = SMALL_SLICES};
+    (void)protobuf_c_message_pack_to_buffer(message, &p.base);
+    if (p.status == HAUL_OK && !end_chunk(&p)) {
+        p.status = HAUL_NOMEM;
+    }
+    if (p.status == HAUL_OK) {
+        *out_bytes = grpc_raw_byte_buffer_create(p.slices, p.n);
+    }
+    for (size_t i = 0; i < p.n; i++) {
+        grpc_slice_unref(p.slices[i]);
+    }
+    if (p.slices != p.small) {
+        free(p.slices);
+    }
+    haul__large_free(p.chunk);
+    return p.status;
+}
+
+static haul_status pack_in_one(const ProtobufCMessage *message, size_t size,
+                               grpc_byte_buffer **out_bytes)
+{
+    grpc_slice slice;
+    if (size <= GRPC_ALLOC_MAX) {
+        slice = grpc_slice_malloc(size);
+    } else {
+        void *bytes = haul__large_alloc(size);
+        if (!bytes) {
+            return HAUL_NOMEM;
+        }
+        slice = grpc_slice_new(bytes, size, haul__large_free);
+    }
+    (void)protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    *out_bytes = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return HAUL_OK;
+}
+
+haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *from,
+                       grpc_byte_buffer **out_bytes)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > MESSAGE_MAX) {
+        return HAUL_TOO_BIG;
+    }
+    for (size_t i = 0; i < 2 && size >= PIN_MIN_BYTES; i++) {
+        if (from->views[i] && haul__views_hold_pool_memory(from->views[i])) {
+            return pack_in_pieces(message, from, out_bytes);
+        }
+    }
+    return pack_in_one(message, size, out_bytes);
+}
+
+static haul_status unpack_bytes(const haul__plans *plans, const uint8_t *data, size_t len,
+                                ProtobufCMessage **out_message)
+{
+    if (plans->recursive && !haul__nesting_ok(plans->type, data, len)) {
+        return HAUL_PROTOCOL;
+    }
+    ProtobufCAllocator allocator = haul__large_allocator();
+    *out_message = protobuf_c_message_unpack(plans->type, &allocator, len, data);
+    return *out_message ? HAUL_OK : HAUL_PROTOCOL;
+}
+
+/* Put a message that came in pieces together first. */
+static haul_status unpack_pieces(const haul__plans *plans, grpc_byte_buffer_reader *reader,
+                                 size_t len, ProtobufCMessage **out_message)
+{
+    uint8_t *whole = haul__large_alloc(len);
+    if (!whole) {
+        return HAUL_NOMEM;
+    }
+    size_t used = 0;
+    grpc_slice piece;
+    while (grpc_byte_buffer_reader_next(reader, &piece)) {
+        size_t n = GRPC_SLICE_LENGTH(piece);
+        if (n <= len - used) {
+            memcpy(whole + used, GRPC_SLICE_START_PTR(piece), n);
+            used += n;
+        }
+        grpc_slice_unref(piece);
+    }
+    haul_status status = unpack_bytes(plans, whole, used, out_message);
+    haul__large_free(whole);
+    return status;
+}
+
+haul_status haul__unpack(const haul__plans *plans, grpc_byte_buffer *bytes,
+                         ProtobufCMessage **out_message)
+{
+    grpc_byte_buffer_reader reader;
+    if (!bytes || !grpc_byte_buffer_reader_init(&reader, bytes)) {
+        return HAUL_PROTOCOL;
+    }
+    haul_status status;
+    const grpc_slice_buffer *pieces = &reader.buffer_out->data.raw.slice_buffer;
+    if (pieces->count == 1) {
+        const grpc_slice *only = &pieces->slices[0];
+        status =
+            unpack_bytes(plans, GRPC_SLICE_START_PTR(*only), GRPC_SLICE_LENGTH(*only), out_message);
+    } else {
+        status = unpack_pieces(plans, &reader, pieces->length, out_message);
+    }
+    grpc_byte_buffer_reader_destroy(&reader);
+    return status;
+}
+
+void haul__unpacked_free(ProtobufCMessage *message)
+{
+    if (message) {
+        ProtobufCAllocator allocator = haul__large_allocator();
+        protobuf_c_message_free_unpacked(message, &allocator);
+    }
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * A server: its making, its end, and what is registered with it.
+ *
+ * The application owns it. N threads of its own poll one completion queue and run the handlers.
+ * One queue rather than one per thread, for two reasons: gRPC ties a connection to a queue, so
+ * with a queue each a call would wait behind a handler although other threads idle; and the
+ * thread that reads a request from its socket can go on with it without waking another.
+ *
+ * When the process dies, its connections break and the callers get UNAVAILABLE; what it had
+ * attached or given is for the pool's reapers. A socket file stays behind and is replaced by the
+ * next server (listen_unix.c).
+ */
+
+#include "transport/server.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "transport/deadline.h"
+#include "transport/grpc_args.h"
+
+#define GIVE_NS_DEFAULT UINT64_C(60000000000)
+#define THREADS_MAX     1024
+#define THREADS_MIN     2 /* so that one can notice what happens while the other runs a handler */
+
+static grpc_server *create_grpc(const haul_server_opts *opts)
+{
+    grpc_arg args[] = {
+        haul__integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+                          haul__message_bound(opts->max_message_bytes)),
+        /* A port that is taken is an error, not a port to share. */
+        haul__integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        haul__integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+    };
+    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
+    return grpc_server_create(&all, NULL);
+}
+
+static uint32_t thread_count(uint32_t asked)
+{
+    if (asked == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        asked = cores < THREADS_MIN ? THREADS_MIN : (uint32_t)cores;
+    }
+    return asked < THREADS_MAX ? asked : THREADS_MAX;
+}
+
+static haul_status copy_pools(haul_server *server, const haul_server_opts *opts)
+{
+    if (opts->n_pools == 0) {
+        return HAUL_OK;
+    }
+    server->pools = calloc(opts->n_pools, sizeof(haul_pool *));
+    if (!server->pools) {
+        return HAUL_NOMEM;
+    }
+    memcpy(server->pools, opts->pools, opts->n_pools * sizeof(haul_pool *));
+    server->n_pools = opts->n_pools;
+    return HAUL_OK;
+}
+
+static void draw_lane(haul_server *server)
+{
+    uint64_t id = 0;
+    if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id)) {
+        /* Only has to differ from the lanes of servers before and after this one. */
+        id = haul__clock_ns() ^ ((uint64_t)getpid() << 40);
+    }
+    (void)snprintf(server->lane_text, sizeof(server->lane_text), "%016" PRIx64, id);
+}
+
+static void free_method(haul__method *method)
+{
+    if (method) {
+        haul__plans_fini(&method->input);
+        haul__plans_fini(&method->output);
+        free(method);
+    }
+}
+
+static void on_shut_down(haul__tag *tag, bool ok)
+{
+    (void)ok;
+    haul_server *server = HAUL__CONTAINER_OF(tag, haul_server, on_shut_down);
+    (void)pthread_mutex_lock(&server->mutex);
+    server->shut_down = true;
+    (void)pthread_cond_broadcast(&server->changed);
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
+static haul_status init_sync(haul_server *server)
+{
+    if (haul__pins_init(&server->pins) != HAUL_OK) {
+        return HAUL_NOMEM;
+    }
+    if (!haul__cond_init(&server->changed)) {
+        haul__pins_fini(&server->pins);
+        return HAUL_NOMEM;
+    }
+    (void)pthread_mutex_init(&server->mutex, NULL);
+    return HAUL_OK;
+}
+
+haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_server,
+                               haul_error *err)
+{
+    haul_server_opts o = {0};
+    if (opts) {
+        if (opts->struct_size != sizeof(o) || (opts->n_pools > 0 && !opts->pools)) {
+            return haul__fail(err, HAUL_INVALID, "server: the options are not valid");
+        }
+        o = *opts;
+    }
+    haul_server *server = calloc(1, sizeof(*server));
+    if (!server || init_sync(server) != HAUL_OK) {
+        free(server);
+        return haul__fail(err, HAUL_NOMEM, "server: out of memory");
+    }
+    grpc_init();
+    server->grpc = create_grpc(&o);
+    server->cq = grpc_completion_queue_create_for_next(NULL);
+    grpc_server_register_completion_queue(server->grpc, server->cq, NULL);
+    server->n_threads = thread_count(o.n_threads);
+    server->give_ns = o.give_ns ? o.give_ns : GIVE_NS_DEFAULT;
+    haul__tag_post(&server->on_shut_down, on_shut_down);
+    server->unknown = calloc(1, sizeof(*server->unknown) + 1);
+    draw_lane(server);
+    haul__server_lane_init(server);
+    haul_status status = server->unknown ? copy_pools(server, &o) : HAUL_NOMEM;
+    if (status == HAUL_OK) {
+        server->unknown->server = server;
+        status = haul__server_add(server, &server->lane, true, err);
+    }
+    if (status != HAUL_OK) {
+        haul_server_destroy(server);
+        return haul__fail(err, status, "server: out of memory");
+    }
+    *out_server = server;
+    return HAUL_OK;
+}
+
+haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id)
+{
+    for (size_t i = 0; i < server->n_pools; i++) {
+        if (haul_pool_id(server->pools[i]) == pool_id) {
+            return server->pools[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_service(const haul_server *server, const ProtobufCServiceDescriptor *descriptor)
+{
+    for (const haul__method *m = server->methods; m; m = m->next) {
+        if (strcmp(m->service->descriptor->name, descriptor->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static haul_status add_method(haul_server *server, ProtobufCService *service, unsigned index,
+                              bool attaches_itself)
+{
+    const ProtobufCServiceDescriptor *descriptor = service->descriptor;
+    const ProtobufCMethodDescriptor *wanted = &descriptor->methods[index];
+    size_t n = strlen(descriptor->name) + strlen(wanted->name) + sizeof("//");
+    haul__method *method = calloc(1, sizeof(*method) + n);
+    if (!method) {
+        return HAUL_NOMEM;
+    }
+    method->server = server;
+    method->service = service;
+    method->index = index;
+    method->attaches_itself = attaches_itself;
+    (void)snprintf(method->path, n, "/%s/%s", descriptor->name, wanted->name);
+    if (haul__plans_init(&method->input, wanted->input) != HAUL_OK ||
+        haul__plans_init(&method->output, wanted->output) != HAUL_OK) {
+        free_method(method);
+        return HAUL_NOMEM;
+    }
+    method->registered = grpc_server_register_method(server->grpc, method->path, NULL,
+                                                     GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    if (!method->registered) {
+        free_method(method);
+        return HAUL_INVALID;
+    }
+    method->next = server->methods;
+    server->methods = method;
+    return HAUL_OK;
+}
+
+haul_status haul__server_add(haul_server *server, ProtobufCService *service, bool attaches_itself,
+                             haul_error *err)
+{
+    const ProtobufCServiceDescriptor *descriptor = service->descriptor;
+    if (server->phase != HAUL__SERVER_NEW) {
+        return haul__fail(err, HAUL_INVALID, "service %s: the server has been started",
+                          descriptor->name);
+    }
+    if (has_service(server, descriptor)) {
+        return haul__fail(err, HAUL_INVALID, "service %s is served already", descriptor->name);
+    }
+    for (unsigned i = 0; i < descriptor->n_methods; i++) {
+        haul_status status = add_method(server, service, i, attaches_itself);
+        if (status != HAUL_OK) {
+            return haul__fail(err, status, "service %s: method %s cannot be registered",
+                              descriptor->name, descriptor->methods[i].name);
+        }
+    }
+    return HAUL_OK;
+}
+
+haul_status haul_server_add_service(haul_server *server, ProtobufCService *service, haul_error *err)
+{
+    if (!service || !service->descriptor || !service->invoke) {
+        return haul__fail(err, HAUL_INVALID, "no service");
+    }
+    return haul__server_add(server, service, false, err);
+}
+
+/* The server's threads take no signals: those are for the application's own threads. */
+static haul_status start_threads(haul_server *server, haul_error *err)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint32_t n = 0;
+    int failed = 0;
+    while (n < server->n_threads && failed == 0) {
+        failed = pthread_create(&server->threads[n], NULL, haul__server_thread, server);
+        n += failed == 0;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    server->n_threads = n;
+    if (failed != 0) {
+        return haul__fail_errno(err, failed, "server: thread %" PRIu32 " cannot be started", n);
+    }
+    return HAUL_OK;
+}
+
+haul_status haul_server_start(haul_server *server, haul_error *err)
+{
+    if (server->phase != HAUL__SERVER_NEW) {
+        return haul__fail(err, HAUL_INVALID, "server: started before");
+    }
+    if (server->n_addresses == 0) {
+        return haul__fail(err, HAUL_INVALID, "server: no address to listen at");
+    }
+    server->threads = calloc(server->n_threads, sizeof(*server->threads));
+    if (!server->threads) {
+        return haul__fail(err, HAUL_NOMEM, "server: out of memory");
+    }
+    grpc_server_start(server->grpc);
+    server->phase = HAUL__SERVER_RUNNING;
+    haul_status status = start_threads(server, err);
+    if (status == HAUL_OK && haul__server_request_all(server) != HAUL_OK) {
+        status = haul__fail(err, HAUL_NOMEM, "server: out of memory");
+    }
+    if (status != HAUL_OK) {
+        haul_server_stop(server, 0);
+    }
+    return status;
+}
+
+/* While we still listen, so that nobody takes a path for abandoned and has it removed under him. */
+static void remove_socket_files(haul_server *server)
+{
+    while (server->socket_files) {
+        haul__socket_file *file = server->socket_files;
+        struct stat st;
+        if (lstat(file->path, &st) == 0 && st.st_dev == file->device && st.st_ino == file->inode) {
+            (void)unlink(file->path);
+        }
+        server->socket_files = file->next;
+        free(file);
+    }
+}
+
+static void end_calls(haul_server *server, uint64_t grace_ns)
+{
+    uint64_t until = haul__after_ns(grace_ns);
+    (void)pthread_mutex_lock(&server->mutex);
+    bool in_time = true;
+    while (in_time && server->n_calls > 0) {
+        in_time = haul__cond_wait_until(&server->changed, &server->mutex, until);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+    /* Also closes the connections; left to themselves, idle clients would take seconds. */
+    grpc_server_cancel_all_calls(server->grpc);
+    (void)pthread_mutex_lock(&server->mutex);
+    while (!server->shut_down || server->n_calls > 0) {
+        (void)pthread_cond_wait(&server->changed, &server->mutex);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
+/* Without a thread to poll, do it here; after start() failed halfway. */
+static void drain(haul_server *server)
+{
+    grpc_event event;
+    do {
+        event = grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_OP_COMPLETE) {
+            haul__tag_fire(event.tag, event.success != 0);
+        }
+    } while (event.type != GRPC_QUEUE_SHUTDOWN);
+}
+
+void haul_server_stop(haul_server *server, uint64_t grace_ns)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    bool running = server->phase == HAUL__SERVER_RUNNING;
+    server->phase = HAUL__SERVER_STOPPED;
+    (void)pthread_mutex_unlock(&server->mutex);
+    remove_socket_files(server);
+    if (running) {
+        grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->on_shut_down);
+        if (server->n_threads > 0) {
+            end_calls(server, grace_ns);
+        } else {
+            grpc_server_cancel_all_calls(server->grpc);
+        }
+    }
+    if (running || server->threads) {
+        grpc_completion_queue_shutdown(server->cq);
+        for (uint32_t i = 0; i < server->n_threads; i++) {
+            (void)pthread_join(server->threads[i], NULL);
+        }
+        if (server->n_threads == 0) {
+            drain(server);
+        }
+        free(server->threads);
+        server->threads = NULL;
+    }
+}
+
+void haul_server_destroy(haul_server *server)
+{
+    if (!server) {
+        return;
+    }
+    bool started = server->phase != HAUL__SERVER_NEW;
+    haul_server_stop(server, 0);
+    if (!started) {
+        /* gRPC wants every server shut down before it is destroyed, also one never started. */
+        grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->on_shut_down);
+        grpc_completion_queue_shutdown(server->cq);
+        drain(server);
+    }
+    grpc_server_destroy(server->grpc);
+    grpc_completion_queue_destroy(server->cq);
+    while (server->methods) {
+        haul__method *next = server->methods->next;
+        free_method(server->methods);
+        server->methods = next;
+    }
+    free_method(server->unknown);
+    haul__pins_fini(&server->pins);
+    grpc_shutdown();
+    (void)pthread_cond_destroy(&server->changed);
+    (void)pthread_mutex_destroy(&server->mutex);
+    free(server->pools);
+    free(server);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_TRANSPORT_SERVER_H
+#define SHORTHAUL_TRANSPORT_SERVER_H
+
+/* What the files of the server share. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <grpc/grpc.h>
+
+#include "transport/container.h"
+#include "transport/metadata.h"
+#include "transport/path.h"
+#include "transport/pin.h"
+#include "transport/plan.h"
+#include "transport/views.h"
+
+/* What a completion queue's event leads to. */
+typedef struct haul__tag {
+    void (*fire)(struct haul__tag *tag, bool ok);
+    atomic_bool posted;
+} haul__tag;
+
+/*
+ * Around the time in which gRPC has a tag. gRPC orders what comes before an operation's start
+ * before what follows its end, in whatever thread; @posted says the same where ThreadSanitizer sees
+ * it.
+ *
+ *   posted   who      transition      access    pairs with   because
+ *            poster   any  -> true    release   firer        the call's fields are complete
+ *            firer    (reads)         acquire   poster       it may be another thread
+ */
+static inline void haul__tag_post(haul__tag *tag, void (*fire)(haul__tag *tag, bool ok))
+{
+    tag->fire = fire;
+    atomic_store_explicit(&tag->posted, true, memory_order_release);
+}
+
+static inline void haul__tag_fire(haul__tag *tag, bool ok)
+{
+    (void)atomic_load_explicit(&tag->posted, memory_order_acquire);
+    tag->fire(tag, ok);
+}
+
+typedef struct haul__method {
+    struct haul__method *next;
+    haul_server *server;
+    ProtobufCService *service; /* NULL: answers whatever no other method matches */
+    unsigned index;
+    bool attaches_itself; /* the handler is shown keys as they came */
+    void *registered;
+    haul__plans input;
+    haul__plans output;
+    char path[]; /* "/package.Service/Method" */
+} haul__method;
+
+/* A socket file to be removed when the server stops, if it is still the same. */
+typedef struct haul__socket_file {
+    struct haul__socket_file *next;
+    uint64_t device;
+    uint64_t inode;
+    char path[];
+} haul__socket_file;
+
+typedef enum haul__server_phase {
+    HAUL__SERVER_NEW,
+    HAUL__SERVER_RUNNING,
+    HAUL__SERVER_STOPPED,
+} haul__server_phase;
+
+struct haul_server {
+    /* Constant once started. */
+    grpc_server *grpc;
+    grpc_completion_queue *cq;
+    haul_pool **pools;
+    size_t n_pools;
+    uint32_t n_threads;
+    uint64_t give_ns;
+    haul__method *methods;
+    haul__method *unknown; /* the last resort, in no list */
+    haul__socket_file *socket_files;
+    unsigned n_addresses;
+    pthread_t *threads;
+    ProtobufCService lane; /* server_lane.c */
+    char lane_text[HAUL__LANE_TEXT_BYTES];
+
+    haul__pins pins;
+    pthread_mutex_t mutex; /* the following; never held across a call into gRPC */
+    pthread_cond_t changed;
+    haul__server_phase phase;
+    size_t n_calls; /* taken, and not all over */
+    bool shut_down; /* gRPC has no call and no connection left */
+    haul__tag on_shut_down;
+};
+
+/* A buffer given to the caller. */
+typedef struct haul__given {
+    haul_key key;
+    haul_pool *pool;
+    bool in_answer; /* the answer that is sent holds it */
+} haul__given;
+
+/*
+ * One call, from the moment gRPC is asked for it.
+ *
+ * refs: one for the side that answers, one for the thread that took the call, one for each batch
+ * under way; the last one ends the call.
+ */
+struct haul_call {
+    haul__tag on_new;
+    haul__tag on_closed;
+    haul__tag on_sent;
+    haul_server *server;
+    haul__method *method;
+    grpc_call *grpc;
+    grpc_metadata_array metadata;
+    grpc_byte_buffer *request_bytes;
+    grpc_call_details details; /* of methods that are served the deadline only */
+
+    uint64_t deadline_ns;
+    size_t n_request_bytes;
+    ProtobufCMessage *request;
+    haul__views request_views;
+    haul__tally request_tally;
+    bool key_refused;
+    haul_pool *accept_pool; /* NULL: the caller takes nothing by key */
+    uint32_t accept_slot;
+
+    haul__views answer_views;
+    haul__given *given;
+    size_t n_given;
+    haul__tally answer_tally;
+    grpc_byte_buffer *answer_bytes;
+
+    atomic_uint refs;
+    atomic_bool answered;
+    atomic_bool cancelled;
+    atomic_bool watched;     /* gRPC has been asked to say when the caller goes away */
+    atomic_bool reuse;       /* no memory for the next call of the method: take this one */
+    int closed_early;        /* written by gRPC before the batch that asked for it is over */
+    bool closes_with_answer; /* that batch is the answer's */
+    bool sent;               /* the answer has gone out */
+};
+
+/* ---- server_loop.c ---- */
+
+/* What each thread runs until the queue is shut down. */
+void *haul__server_thread(void *server);
+
+/* Ask gRPC for one call of each method. Failures: HAUL_NOMEM, HAUL_SYSTEM. */
+HAUL_MUST_CHECK haul_status haul__server_request_all(haul_server *server);
+
+/* Be told when the caller goes away, unless we are already. Any thread. */
+void haul__call_watch(haul_call *call);
+
+/* Ask gRPC for one call of call->method, to be @call. Failures: HAUL_SYSTEM. */
+HAUL_MUST_CHECK haul_status haul__server_request(haul_call *call);
+
+/* ---- server.c ---- */
+
+HAUL_MUST_CHECK haul_status haul__server_add(haul_server *server, ProtobufCService *service,
+                                             bool attaches_itself, haul_error *err);
+
+/* The server's pool of that id, or NULL. */
+haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id);
+
+/* ---- listen_unix.c ---- */
+
+/*
+ * Listen at the socket file @path with permissions @mode (0: the umask's).
+ * Conditions: HAUL_BUSY, HAUL_NOT_FOUND   Failures: HAUL_INVALID, HAUL_DENIED, HAUL_NOMEM,
+ *             HAUL_SYSTEM
+ */
+HAUL_MUST_CHECK haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mode,
+                                              haul_error *err);
+
+/* ---- listen.c ---- */
+
+/* Have gRPC listen at @address; the port, or 0. */
+int haul__listen_grpc(haul_server *server, const char *address);
+
+/* ---- server_lane.c ---- */
+
+void haul__server_lane_init(haul_server *server);
+
+/* ---- call.c ---- */
+
+/* NULL without memory. */
+haul_call *haul__call_create(haul_server *server, haul__method *method);
+
+/* Bytes of a call that gRPC has filled in: unpack, attach and run the handler, or refuse. */
+void haul__call_run(haul_call *call);
+
+/* Drop a reference; the last one ends the call. */
+void haul__call_unref(haul_call *call);
+
+/* Free a call that gRPC has not filled in. */
+void haul__call_discard(haul_call *call);
+
+/* ---- call_answer.c ---- */
+
+/* The closure given to handlers. */
+void haul__call_respond(const ProtobufCMessage *response, void *call);
+
+/* Take back what was given: all of it, or what the answer that was sent does not hold. */
+void haul__call_revoke(haul_call *call, bool all);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * One side is killed, at the moments that the design's table names; the other gets a gRPC status,
+ * and after one reap the pool is free and clean. The side that dies is transport_peer, a process of
+ * its own, and it says when the moment has come.
+ */
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "transport_raw.h"
+#include "transport_test.h"
+
+#define LEN 50000
+
+extern char **environ;
+
+typedef struct peer {
+    pid_t pid;
+    int to;
+    FILE *from;
+} peer;
+
+static void start(peer *p, const char *role, const char *pool, const char *address,
+                  const char *mode)
+{
+    int in[2];
+    int out[2];
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    (void)posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    char *argv[] = {(char *)(uintptr_t)TRANSPORT_PEER, (char *)(uintptr_t)role,
+                    (char *)(uintptr_t)pool,           (char *)(uintptr_t)address,
+                    (char *)(uintptr_t)mode,           NULL};
+    assert_int_equal(posix_spawn(&p->pid, TRANSPORT_PEER, &actions, NULL, argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(in[0]);
+    (void)close(out[1]);
+    p->to = in[1];
+    p->from = fdopen(out[0], "r");
+    assert_non_null(p->from);
+}
+
+static void expect(peer *p, const char *word)
+{
+    char line[32] = "";
+    if (!fgets(line, sizeof(line), p->from)) {
+        fail_msg("the peer ended before it said %s", word);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    assert_string_equal(line, word);
+}
+
+static void kill_peer(peer *p)
+{
+    int status;
+    assert_int_equal(kill(p->pid, SIGKILL), 0);
+    assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+    assert_true(WIFSIGNALED(status));
+    (void)close(p->to);
+    (void)fclose(p->from);
+}
+
+static void assert_reaped(haul_pool *pool)
+{
+    assert_ok(haul_pool_reap(pool, NULL, NULL));
+    assert_all_free(pool);
+    assert_audit_clean(pool);
+}
+
+static void the_client_while_filling(void **state)
+{
+    (void)state;
+    haul_pool *pool = test_pool_create("death");
+    peer p;
+    start(&p, "fill", haul_pool_name(pool), NULL, NULL);
+    expect(&p, "filling");
+    assert_int_equal(test_class_info(pool, 1).n_owned, 1);
+    kill_peer(&p);
+    assert_reaped(pool);
+    test_pool_destroy(pool);
+}
+
+/* The server goes on reading; its bytes stay where they are. */
+static void the_client_after_sending(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    peer p;
+    char mode[8];
+    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_HOLD);
+    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    expect(&p, "called");
+    test_service_wait_held(&pair.service);
+    kill_peer(&p);
+    test_service_wait_cancelled(&pair.service);
+    assert_ok(haul_pool_reap(pair.server_pool, NULL, NULL));
+    const haul_view *view = &pair.service.held_view;
+    assert_true(test_sum(view->data, view->len) == test_payload_sum(LEN, 1));
+    assert_int_equal(test_class_info(pair.server_pool, 1).n_retired, 1);
+    test_service_let_go(&pair.service);
+    test_pair_close(&pair);
+}
+
+/* It was to be given an answer, and is not there to claim it. */
+static void the_client_before_its_answer(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    peer p;
+    char mode[8];
+    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT_HOLD);
+    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    test_service_wait_held(&pair.service);
+    assert_true(pair.service.held_has_out);
+    assert_int_equal(test_class_info(pair.server_pool, 1).n_given, 1);
+    kill_peer(&p);
+    test_service_wait_cancelled(&pair.service);
+    test_service_let_go(&pair.service);
+    haul_server_stop(pair.server, 0); /* returns when the call is over */
+    assert_reaped(pair.server_pool);
+    test_pair_close(&pair);
+}
+
+/* It holds an answer. */
+static void the_client_with_an_answer(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    peer p;
+    char mode[8];
+    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT);
+    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    expect(&p, "called");
+    expect(&p, "answered");
+    assert_int_equal(test_free_count(pair.server_pool, 1), 0);
+    kill_peer(&p);
+    haul_server_stop(pair.server, 0);
+    assert_reaped(pair.server_pool);
+    test_pair_close(&pair);
+}
+
+typedef struct client {
+    haul_pool *pool;
+    haul_channel *channel;
+    haul_payload *data;
+    haul_status status;
+    haul_reply *reply;
+} client;
+
+static void *call_hold(void *arg)
+{
+    client *c = arg;
+    Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    request.mode = HAUL__TEST__MODE__MODE_HOLD;
+    request.data = c->data;
+    c->status = haul_channel_call(c->channel, &haul__test__test_service__descriptor, 1,
+                                  &request.base, NULL, &c->reply);
+    return NULL;
+}
+
+static void start_server(peer *p, haul_pool *pool, char *address, size_t size)
+{
+    char path[100];
+    test_socket_path(path, sizeof(path), "death");
+    (void)snprintf(address, size, "unix:%s", path);
+    start(p, "serve", haul_pool_name(pool), address, NULL);
+    expect(p, "ready");
+}
+
+static void remove_socket(const char *address)
+{
+    assert_int_equal(unlink(address + strlen("unix:")), 0);
+}
+
+/* The call fails, and the client still owns its buffer and what is in it. */
+static void the_server_while_reading(void **state)
+{
+    (void)state;
+    haul_pool *pool = test_pool_create("death");
+    char address[128];
+    peer p;
+    start_server(&p, pool, address, sizeof(address));
+    client c = {.pool = pool};
+    haul_payload_out out;
+    haul_buf *buf = test_payload(pool, LEN, 1, &out);
+    c.data = &out.payload;
+    const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
+    assert_ok(haul_channel_open(address, &opts, &c.channel, NULL));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, call_hold, &c), 0);
+    expect(&p, "held");
+    kill_peer(&p);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ok(c.status);
+    assert_int_equal(haul_reply_code(c.reply), GRPC_STATUS_UNAVAILABLE);
+    haul_reply_free(c.reply);
+    haul_channel_close(c.channel);
+
+    haul_view view;
+    assert_ok(haul_buf_view(buf, &view));
+    assert_true(test_sum(view.data, view.len) == test_payload_sum(LEN, 1));
+    haul_detach(&view);
+    haul_buf_release(buf);
+    assert_reaped(pool);
+    test_pool_destroy(pool);
+    remove_socket(address);
+}
+
+/* What it gave is claimed as if it were alive. */
+static void the_server_after_giving(void **state)
+{
+    (void)state;
+    haul_pool *pool = test_pool_create("death");
+    char address[128];
+    char accept[64];
+    uint8_t bytes[64];
+    peer p;
+    start_server(&p, pool, address, sizeof(address));
+    (void)snprintf(accept, sizeof(accept), "%016" PRIx64 ".%" PRIu32, haul_pool_id(pool),
+                   haul_pool_participant(pool));
+    Haul__Test__ExchangeRequest message = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    message.mode = HAUL__TEST__MODE__MODE_PUT;
+    message.size = LEN;
+    const raw_request request = {.address = address,
+                                 .path = RAW_EXCHANGE,
+                                 .bytes = bytes,
+                                 .len = haul__test__exchange_request__pack(&message, bytes),
+                                 .accept = accept};
+    raw_answer answer;
+    raw_call(&request, &answer);
+    assert_int_equal(answer.code, GRPC_STATUS_OK);
+    kill_peer(&p);
+    assert_ok(haul_pool_reap(pool, NULL, NULL));
+
+    Haul__Test__ExchangeResponse *response =
+        haul__test__exchange_response__unpack(NULL, answer.len, answer.bytes);
+    assert_non_null(response);
+    haul_key key;
+    haul_buf *buf;
+    haul_view view;
+    assert_ok(haul_payload_get_key(response->data, &key));
+    assert_ok(haul_buf_claim(pool, &key, response->data->length, &buf));
+    assert_ok(haul_buf_view(buf, &view));
+    assert_true(test_sum(view.data, view.len) == test_payload_sum(LEN, 7));
+    haul_detach(&view);
+    haul_buf_release(buf);
+    haul__test__exchange_response__free_unpacked(response, NULL);
+    assert_reaped(pool);
+    test_pool_destroy(pool);
+    remove_socket(address);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_client_while_filling),     cmocka_unit_test(the_client_after_sending),
+        cmocka_unit_test(the_client_before_its_answer), cmocka_unit_test(the_client_with_an_answer),
+        cmocka_unit_test(the_server_while_reading),     cmocka_unit_test(the_server_after_giving),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

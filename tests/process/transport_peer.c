@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * transport_peer: the other process of test_transport_death, made to be killed.
+ *
+ *   serve POOL ADDRESS       serves the test service; says "ready", and "held" when a handler holds
+ *                            a call
+ *   call POOL ADDRESS MODE   sends a payload by key, says "called", makes one call
+ *   fill POOL                takes a buffer, writes into it and says "filling"
+ *
+ * Each then waits for the end of its standard input, so that none outlives the test.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "transport_test.h"
+
+#define LEN 50000
+
+static void say(const char *word)
+{
+    (void)dprintf(STDOUT_FILENO, "%s\n", word);
+}
+
+static void *report_held(void *service)
+{
+    test_service_wait_held(service);
+    say("held");
+    return NULL;
+}
+
+static int wait_for_end(void)
+{
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+    return EXIT_SUCCESS;
+}
+
+static int serve(haul_pool *pool, const char *address)
+{
+    static test_service service;
+    test_service_init(&service);
+    haul_pool *const pools[] = {pool};
+    const haul_server_opts opts = {.struct_size = sizeof(opts), .pools = pools, .n_pools = 1};
+    haul_server *server;
+    pthread_t reporter;
+    if (haul_server_create(&opts, &server, NULL) != HAUL_OK ||
+        haul_server_add_service(server, (ProtobufCService *)&service.base, NULL) != HAUL_OK ||
+        haul_server_listen(server, address, 0600, NULL, NULL) != HAUL_OK ||
+        haul_server_start(server, NULL) != HAUL_OK ||
+        pthread_create(&reporter, NULL, report_held, &service) != 0) {
+        return EXIT_FAILURE;
+    }
+    say("ready");
+    return wait_for_end();
+}
+
+static int call(haul_pool *pool, const char *address, const char *mode)
+{
+    const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
+    haul_channel *channel;
+    haul_payload_out out;
+    haul_buf *buf;
+    if (haul_channel_open(address, &opts, &channel, NULL) != HAUL_OK ||
+        haul_buf_alloc(pool, LEN, NULL, &buf) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    test_fill(haul_buf_data(buf), LEN, 1);
+    Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    request.mode = (Haul__Test__Mode)strtol(mode, NULL, 10);
+    request.size = LEN;
+    haul_reply *reply;
+    if (haul_payload_set_buf(&out, buf, LEN) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    request.data = &out.payload;
+    say("called");
+    if (haul_channel_call(channel, &haul__test__test_service__descriptor, 1, &request.base, NULL,
+                          &reply) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    say("answered");
+    return wait_for_end();
+}
+
+static int fill(haul_pool *pool)
+{
+    haul_buf *buf;
+    if (haul_buf_alloc(pool, LEN, NULL, &buf) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    test_fill(haul_buf_data(buf), LEN / 2, 1);
+    say("filling");
+    return wait_for_end();
+}
+
+int main(int argc, char **argv)
+{
+    haul_pool *pool;
+    if (argc < 3 || haul_pool_open(argv[2], NULL, &pool, NULL) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    if (argc == 4 && strcmp(argv[1], "serve") == 0) {
+        return serve(pool, argv[3]);
+    }
+    if (argc == 5 && strcmp(argv[1], "call") == 0) {
+        return call(pool, argv[3], argv[4]);
+    }
+    return strcmp(argv[1], "fill") == 0 ? fill(pool) : EXIT_FAILURE;
+}
