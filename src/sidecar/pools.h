@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_SIDECAR_POOLS_H
+#define SHORTHAUL_SIDECAR_POOLS_H
+
+/* The pools that this sidecar keeps. */
+
+#include <pthread.h>
+
+#include "sidecar/config.h"
+
+typedef struct kept_pool {
+    const pool_spec *spec;
+    haul_pool *pool; /* by one thread at a time, under the lock */
+    pthread_mutex_t lock;
+    haul_status reaped; /* how the last reap went, so that a lasting fault is said once */
+    bool created;       /* by this process, and not found */
+} kept_pool;
+
+typedef struct kept_pools {
+    kept_pool *pools;
+    size_t n;
+} kept_pools;
+
+/*
+ * Create the configured pools, or open those that exist, as their keeper, and reap them.
+ *
+ * Ownership:  borrows @config; @kept is the caller's, until pools_close().
+ * Conditions: HAUL_BUSY, HAUL_EXHAUSTED, HAUL_AGAIN as haul_pool_create() and haul_pool_open();
+ *             HAUL_EXISTS  a pool exists with another geometry than the configured one
+ *             Pools that this call created are removed again.
+ * Failures:   those of haul_pool_create() and haul_pool_open()
+ */
+HAUL_MUST_CHECK haul_status pools_open(const sidecar_config *config, kept_pools *kept,
+                                       haul_error *err);
+
+/* Reap each pool. Says what it took back. */
+void pools_reap(kept_pools *kept);
+
+/* The pool of that name; NULL if it is not kept here. */
+kept_pool *pools_find(kept_pools *kept, const char *name);
+
+/* haul_pool_get_info(), from any thread. */
+HAUL_MUST_CHECK haul_status pools_get_info(kept_pool *pool, haul_pool_info **out_info,
+                                           haul_error *err);
+
+/* Leave the pools, and remove those that are configured so, unless somebody still uses them. */
+void pools_close(kept_pools *kept);
+
+#endif
