@@ -65,12 +65,9 @@ static haul_status compare(const haul_pool *pool, const haul_key *key, uint64_t 
 {
     const haul__record *record = haul__record_of(pool, key->index);
     uint64_t word = haul__load64_seq(&record->state);
-    if (!haul__word_is_valid(word, pool->g.n_slots)) {
-        return HAUL_CORRUPT;
-    }
-    if (haul__word_phase(word) != HAUL__SHARED || haul__word_generation(word) != key->generation ||
+    if (!haul__word_is_life(word, key->generation, HAUL__SHARED) ||
         haul__load64_relaxed(&record->ticket) != key->ticket) {
-        return HAUL_STALE;
+        return haul__word_is_valid(word, pool->g.n_slots) ? HAUL_STALE : HAUL_CORRUPT;
     }
     uint64_t end;
     if (__builtin_add_overflow(key->offset, len, &end) ||
@@ -110,7 +107,10 @@ static void unpin(haul_pool *pool, haul_buf *buf)
     clear_bit(pool, buf->index);
     HAUL__FAULT(DETACH_BIT_CLEARED);
     haul__store32_release(&buf->hold, 0);
-    haul__finish(pool, buf->class_index, buf->index);
+    uint64_t word = haul__load64_seq(&haul__record_of(pool, buf->index)->state);
+    if (haul__word_phase(word) == HAUL__RETIRED) {
+        haul__finish(pool, buf->class_index, buf->index);
+    }
 }
 
 haul_status haul_attach(haul_pool *pool, const haul_key *key, uint64_t len, haul_view *out_view)

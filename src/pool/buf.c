@@ -6,12 +6,12 @@
  *
  * The handle belongs to one thread at a time and remembers the word as this owner left it. Each
  * function writes what others will need (ticket, length, deadline) while the buffer is still OWNED
- * and nobody looks, then moves the word on with one compare-and-swap. Dying before it leaves an
- * OWNED buffer, dying after it leaves one whose state says everything.
+ * and nobody looks, then moves the word on with one store. Dying before it leaves an OWNED buffer,
+ * dying after it leaves one whose state says everything.
  *
  * errno is kept by those who make system calls (object.c, wait.c), for the common way makes none.
  *
- * A swap that fails means that somebody else wrote into a word that only we may move: CORRUPT.
+ * A word that is not as we left it was written by somebody who may not: CORRUPT.
  */
 
 #include "pool/life.h"
@@ -20,6 +20,13 @@
 static bool is_phase(const haul_buf *buf, enum haul__phase phase)
 {
     return buf && buf->pool->usable && haul__word_phase(buf->word) == phase;
+}
+
+/* Whether the state word still is @word, as this owner left it. Only a scribbler can have changed it:
+ * while we live nobody else may move it on, which is why a store is enough to do so. */
+static bool is_as_left(const haul_buf *buf, uint64_t word)
+{
+    return haul__load64_relaxed(&haul__record_of(buf->pool, buf->index)->state) == word;
 }
 
 void *haul_buf_data(haul_buf *buf)
@@ -67,11 +74,11 @@ haul_status haul_buf_share(haul_buf *buf, uint64_t len, haul_key *out_key)
     haul_key key;
     write_payload_facts(buf, len, &key);
     HAUL__FAULT(SHARE_WRITTEN);
-    uint64_t expected = buf->word;
     uint64_t shared = haul__word_moved(buf->word, HAUL__SHARED, buf->pool->slot);
-    if (!haul__cas64_seq(&haul__record_of(buf->pool, buf->index)->state, &expected, shared)) {
+    if (!is_as_left(buf, buf->word)) {
         return HAUL_CORRUPT;
     }
+    haul__store64_release(&haul__record_of(buf->pool, buf->index)->state, shared);
     HAUL__FAULT(SHARE_DONE);
     buf->word = shared;
     *out_key = key;
@@ -99,10 +106,11 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
     HAUL__FAULT(GIVE_WRITTEN);
     uint64_t word = buf->word;
     uint64_t given = haul__word_moved(word, HAUL__GIVEN, recipient);
-    buf->word = 0; /* before the swap: the recipient may be another thread of this process */
-    if (!haul__cas64_seq(&record->state, &word, given)) {
+    if (!is_as_left(buf, word)) {
         return HAUL_CORRUPT;
     }
+    buf->word = 0; /* before the store: the recipient may be another thread of this process */
+    haul__store64_release(&record->state, given);
     HAUL__FAULT(GIVE_DONE);
     *out_key = key;
     return HAUL_OK;
@@ -184,21 +192,19 @@ haul_status haul_buf_view(haul_buf *buf, haul_view *out_view)
     return haul_attach(buf->pool, &key, haul__load64_relaxed(&record->length), out_view);
 }
 
-/* OWNED -> FREE at once: nobody can have attached it. A measured buffer goes by RETIRED, which ends
- * in its removal. */
+/* A buffer made to measure goes by RETIRED, which ends in its removal; any other is FREE at once, for
+ * nobody can have attached it. */
 static void release_unshared(haul_pool *pool, const haul_buf *buf, uint64_t word)
 {
+    haul__a64 *state = &haul__record_of(pool, buf->index)->state;
     if (haul__class_is_measured(pool, buf->class_index)) {
-        if (haul__retire(pool, buf->index, word)) {
-            haul__finish(pool, buf->class_index, buf->index);
-        }
+        haul__store64_seq(state, haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
+        haul__finish(pool, buf->class_index, buf->index);
         return;
     }
-    if (haul__cas64_seq(&haul__record_of(pool, buf->index)->state, &word,
-                        haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY))) {
-        HAUL__FAULT(RELEASE_FREED);
-        haul__announce_free(pool, buf->class_index, buf->index);
-    }
+    haul__store64_seq(state, haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY));
+    HAUL__FAULT(RELEASE_FREED);
+    haul__announce_free(pool, buf->class_index, buf->index);
 }
 
 void haul_buf_release(haul_buf *buf)
@@ -208,11 +214,17 @@ void haul_buf_release(haul_buf *buf)
     }
     haul_pool *pool = buf->pool;
     uint64_t word = buf->word;
-    buf->word = 0; /* before the swap: from then on it may be another thread's handle */
+    bool as_left = is_as_left(buf, word);
+    buf->word = 0; /* before the store: from then on it may be another thread's handle */
+    if (!as_left) {
+        return;
+    }
     if (haul__word_phase(word) == HAUL__OWNED) {
         release_unshared(pool, buf, word);
-    } else if (haul__retire(pool, buf->index, word)) {
-        HAUL__FAULT(RELEASE_RETIRED);
-        haul__finish(pool, buf->class_index, buf->index);
+        return;
     }
+    haul__store64_seq(&haul__record_of(pool, buf->index)->state,
+                      haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
+    HAUL__FAULT(RELEASE_RETIRED);
+    haul__finish(pool, buf->class_index, buf->index);
 }

@@ -52,13 +52,13 @@
 
 /* Life of the pool: haul__header.state.
  *
- * state      who                 transition            access       because
- *            creator (admin)     INIT     -> READY     store seq    everything else comes first
- *            remover (admin)     READY    -> REMOVING  store seq    new joins wait for its verdict
- *            remover (admin)     REMOVING -> READY     store seq    somebody lives: refuse
- *            remover (admin)     REMOVING -> REMOVED   store seq    point of no return
- *            joiner, grower      (reads)               load seq     after its slot lock, after its
- *                                                                   shm_open: see remove.c, grow.c
+ * who              transition            access      because
+ * creator (admin)  INIT     -> READY     store seq   everything else comes first
+ * remover (admin)  READY    -> REMOVING  store seq   new joins wait for its verdict
+ * remover (admin)  REMOVING -> READY     store seq   somebody lives: refuse
+ * remover (admin)  REMOVING -> REMOVED   store seq   point of no return
+ * joiner, maker    (reads)               load seq    after its slot lock, after its shm_open:
+ *                                                    see join.c, grow.c
  * Admin dies in INIT: the next creator takes the lock and the half-made object away.
  * In REMOVING: the next admin goes on or back; no object has been touched yet.
  * In REMOVED: whoever creates or removes next finishes the unlinking. */
@@ -97,15 +97,15 @@ typedef struct haul__header {
 
     /* Where allocations wait for a release. Bit 0: somebody waits; the rest counts wake-ups.
      *
-     * who       transition             access      pairs with  because
-     * waiter    sets bit 0 (W)         or seq      R           he looks for a free buffer after it:
-     *                                                          either he finds it or R sees the bit
-     * releaser  (reads, after FREE)    load seq    W
-     * releaser  clears bit 0, counts   cas acqrel  futex       the kernel compares the word: a
-     *           up; wakes all                                  waiter that was late does not sleep
+     * who       transition            access      pairs with  because
+     * waiter    sets bit 0 (W)        or seq      R           he looks for a buffer after it: either
+     *                                                         he finds it or R sees the bit
+     * releaser  (reads, after FREE)   load seq    W
+     * releaser  clears bit 0, counts  cas acqrel  futex       the kernel compares the word: a waiter
+     *           up; wakes all                                 that was late does not sleep
      * Waiter dies: bit 0 stays until the next release clears it; one wake-up too many.
      * Releaser dies before waking: the buffer is free, waiters look again after a while by
-     * themselves (wait.c). */
+     * themselves (alloc.c). */
     _Alignas(HAUL__LINE) haul__a32 wake;
     uint8_t tail[HAUL__LINE - 4];
 } haul__header;
@@ -172,36 +172,42 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
 
 /* The life of one buffer: haul__record.state, see word.h for its fields.
  *
- * state     who        transition            access       pairs with   because
- *           maker      ABSENT  -> CREATING   cas seq      others'      the budget is summed after
- * it: sums         of two makers one sees the other maker      CREATING-> FREE,OWNED cas seq
- * allocator    object, capacity, born come first allocator  FREE    -> OWNED      cas acqrel   F, T
- * the last reader is done owner      OWNED   -> SHARED     cas seq      A            payload,
- * length, ticket come first owner      OWNED   -> GIVEN      cas seq      recipient    the same,
- * and the deadline recipient  GIVEN   -> SHARED     cas seq      giver,reaper one of the three wins
- *           giver, reaper
- *                      GIVEN   -> RETIRED    cas seq      recipient    past the deadline, or called
- * off owner      OWNED   -> FREE       cas seq      allocator    nobody can have attached it owner
- * SHARED  -> RETIRED    cas seq      A            new readers see it, or I see them finisher
- * RETIRED -> FREE (F)   cas seq      allocator    no holder bit: nobody reads any more finisher
- * RETIRED -> TRIMMING   cas seq      maker        the same, for a buffer made to measure trimmer
- * FREE    -> TRIMMING   cas seq      allocator    nobody else has it trimmer    TRIMMING-> ABSENT
- * (T) cas seq      maker        the object is gone reaper     OWNED, SHARED, GIVEN of a dead slot
- * -> RETIRED, CREATING, TRIMMING -> ABSENT: cas seq, under the dead slot's lock attacher   (reads;
- * A)            load seq     bit set      either I see RETIRED or he sees my bit
+ * who        transition             access      pairs with   because
+ * maker      ABSENT   -> CREATING   cas seq     other sums   the budget is summed after it: of two
+ *                                                            makers one sees the other
+ * maker      CREATING -> FREE,OWNED cas seq     allocator    object, capacity, born come first
+ * allocator  FREE     -> OWNED      cas acqrel  F            the last reader is done
+ * owner      OWNED    -> SHARED     store rel   A            payload, length, ticket come first
+ * owner      OWNED    -> GIVEN      store rel   recipient    the same, and the deadline
+ * owner      OWNED    -> FREE (F)   store seq   W, hints     nobody can have attached it
+ * owner      SHARED   -> RETIRED    store seq   A            new readers see it, or I see their bits
+ * recipient  GIVEN    -> SHARED     cas seq     the others   recipient, giver, reaper: one wins
+ * giver      GIVEN    -> RETIRED    cas seq     the others   called off
+ * reaper     GIVEN    -> RETIRED    cas seq     the others   past the deadline
+ * finisher   RETIRED  -> FREE (F)   cas seq     allocator    no holder bit: nobody reads any more
+ * finisher   RETIRED  -> TRIMMING   cas seq     maker        the same, for one made to measure
+ * trimmer    FREE     -> TRIMMING   cas seq     allocator    nobody else has it
+ * trimmer    TRIMMING -> ABSENT     cas seq     maker        the object is gone
+ * reaper     OWNED, SHARED, GIVEN   -> RETIRED  cas seq      of a dead slot, under its lock
+ * reaper     CREATING, TRIMMING     -> ABSENT   cas seq      the same
+ * attacher   (reads; A)             load seq    bit set      either I see RETIRED or he sees my bit
+ *
+ * Where only one process may move the word on, its store needs no swap: it looks that the word is
+ * still what it left, which only a scribbler can have changed.
  *
  * The generation goes up by one with each -> FREE and with each -> CREATING.
  * Owner dies in OWNED: bytes nobody can see; reaped. In SHARED: holders finish, then it is free.
  * Giver dies in GIVEN: the recipient claims as usual. Recipient dies: reaped.
- * Maker or trimmer dies: the reaper unlinks the object, if there is one, and stores ABSENT.
- * Finisher dies before F: no bit is left and nobody is named; whoever reaps or allocates next
- * finishes it.
+ * Maker or trimmer dies: the reaper removes the object, if there is one, and stores ABSENT.
+ * Finisher dies before F: no bit is left and nobody is named; the next sweep finishes it.
  *
- * holders   who        transition            access       pairs with   because
- *           attacher   sets its own bit      or seq       retire       before it looks at the state
- *           attacher   clears its own bit    and seq      finisher     after its last look at the
- * payload reaper     clears a dead bit     and seq      finisher     under the dead slot's lock
- *           finisher   (reads all words)     load seq     bit set      after it has seen RETIRED
+ * Holders: haul__record.holders, one bit per participant.
+ *
+ * who        transition             access      pairs with   because
+ * attacher   sets its own bit       or seq      retire       before it looks at the state
+ * attacher   clears its own bit     and seq     finisher     after its last look at the payload
+ * reaper     clears a dead bit      and seq     finisher     under the dead slot's lock
+ * finisher   (reads all words)      load seq    bit set      after it has seen RETIRED
  * Attacher dies with its bit set: whether it read or not is unknown and does not matter; reaped.
  *
  * ticket, length, deadline, capacity, born are relaxed: they are written by the one process named

@@ -10,8 +10,8 @@
 #include "pool/wait.h"
 
 /*
- * Move a buffer from @word, which is SHARED or GIVEN, or OWNED by the dead or made to measure, to
- * RETIRED. False if it is no longer at @word. The caller calls haul__finish() next.
+ * Move a buffer that others may move at the same time to RETIRED: a gift, or one of the dead. False
+ * if it is no longer at @word. The caller calls haul__finish() next.
  */
 static inline bool haul__retire(haul_pool *pool, uint32_t index, uint64_t word)
 {

@@ -61,6 +61,13 @@ static inline uint32_t haul__word_flags(uint64_t word)
     return (uint32_t)word & 0xff;
 }
 
+/* Whether the word is of this life of the buffer, and in @phase, whoever it names. */
+static inline bool haul__word_is_life(uint64_t word, uint32_t generation, enum haul__phase phase)
+{
+    return (word & UINT64_C(0xffffffff0000ff00)) ==
+           ((uint64_t)generation << 32 | (uint64_t)phase << 8);
+}
+
 /* The same buffer in the same life, moved on to @phase and named for @who. */
 static inline uint64_t haul__word_moved(uint64_t word, enum haul__phase phase, uint32_t who)
 {

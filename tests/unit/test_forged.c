@@ -236,8 +236,7 @@ static void garbage_in_a_state_word_is_corrupt_and_nothing_else(void **state)
     haul_buf *buf = test_share(pool, 10, 1, &key);
     haul__a64 *word = &record_of(pool, key.index)->state;
     uint64_t good = haul__load64_seq(word);
-    const uint64_t bad[] = {UINT64_MAX, good | 0xff00, good | 0xf0,
-                            haul__word_moved(good, HAUL__SHARED, 99),
+    const uint64_t bad[] = {UINT64_MAX, good | 0xff00, haul__word_moved(good, HAUL__OWNED, 99),
                             haul__word_moved(good, HAUL__FREE, 3)};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         haul__store64_seq(word, bad[i]);
