@@ -40,3 +40,8 @@ target_link_libraries(layout_tables PRIVATE shorthaul::pool shorthaul_flags)
 add_test(NAME doc_layout
   COMMAND ${PROJECT_SOURCE_DIR}/scripts/layout-doc.sh --check $<TARGET_FILE:layout_tables>)
 set_tests_properties(doc_layout PROPERTIES LABELS doc)
+
+haul_test(test_names SOURCES unit/test_names.c LIBS pool_test LABELS unit)
+haul_test(test_sharing SOURCES process/test_sharing.c LIBS peer_test LABELS process)
+target_compile_definitions(test_sharing PRIVATE POOL_PEER="$<TARGET_FILE:pool_peer>")
+add_dependencies(test_sharing pool_peer)

@@ -37,6 +37,9 @@ extern "C" {
 #define HAUL_CLASS_BUFFERS_MAX    65536
 #define HAUL_PARTICIPANTS_MAX     4096
 #define HAUL_PARTICIPANTS_DEFAULT 256
+#define HAUL_NAMES_MAX            4096 /* published buffers of one pool */
+#define HAUL_NAMES_DEFAULT        64
+#define HAUL_BUF_NAME_MAX         47 /* bytes without the terminator */
 #define HAUL_HISTOGRAM_BUCKETS    48 /* bucket b counts requests of 2^(b-1) < bytes <= 2^b */
 
 typedef struct haul_pool haul_pool;
@@ -57,7 +60,9 @@ typedef struct haul_pool_config {
     uint32_t n_measured_max; /* buffers made to measure beyond the largest class; 0 forbids them */
     uint64_t budget_bytes;   /* bound on the bytes of all buffers together; 0 = what the classes
                               * may grow to, and then n_measured_max must be 0 */
+    uint64_t quota_bytes; /* bound on the bytes one participant may own by allocation; 0 = none */
     uint32_t n_participants; /* slots; 0 = HAUL_PARTICIPANTS_DEFAULT */
+    uint32_t n_names;        /* names for published buffers; 0 = HAUL_NAMES_DEFAULT */
     uint32_t mode;           /* 0600 or 0660; 0 = 0600 */
     gid_t gid;               /* group of the objects when mode is 0660; (gid_t)-1 = keep */
 } haul_pool_config;
@@ -66,8 +71,11 @@ typedef struct haul_open_opts {
     size_t struct_size;           /* sizeof(haul_open_opts) */
     const char *participant_name; /* what tables show; NULL = the program's name */
     bool observe;                 /* join nothing: only haul_pool_info/audit/close/participant */
-    bool keeper;   /* be the pool's one keeper (the sidecar): HAUL_BUSY if there is one */
-    bool populate; /* fault in the pages of every mapping when it is made */
+    bool keeper;            /* be the pool's one keeper (the sidecar): HAUL_BUSY if there is one */
+    bool preattach;         /* map every buffer that exists, read-only, before this returns */
+    bool populate;          /* fault in the pages of every mapping when it is made */
+    uint64_t map_bytes_max; /* bound on what this process keeps mapped of the buffers; those used
+                             * longest ago are unmapped first, those in use never. 0 = none */
 } haul_open_opts;
 
 /*
@@ -165,7 +173,7 @@ typedef struct haul_alloc_opts {
     size_t struct_size; /* sizeof(haul_alloc_opts) */
     uint32_t policy;    /* haul_alloc_policy bits; 0 = the smallest class that fits or nothing */
     int64_t wait_ns;    /* after the policy came to nothing: 0 = fail, >0 = wait that long for a
-                         * release, <0 = wait without end */
+                         * release, <0 = wait without end. Those who wait are served in turn */
 } haul_alloc_opts;
 
 /*
@@ -297,6 +305,45 @@ HAUL_API void haul_detach(haul_view *view);
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_buf_view(haul_buf *buf, haul_view *out_view);
 
+/* ---- Published buffers --------------------------------------------------------------------- */
+
+/*
+ * Publish a shared buffer under a name, so that any participant finds it without being sent a key.
+ *
+ * @name:       1..HAUL_BUF_NAME_MAX bytes, printable ASCII without spaces.
+ * @persistent: false: until it is withdrawn or released, or its owner dies.
+ *              true: the pool keeps it until it is withdrawn, whoever dies, so that a restarted
+ *              process finds its data again.
+ *
+ * Ownership:  takes @buf if @persistent, on HAUL_OK; else it stays the caller's.
+ * Blocking:   never.
+ * Conditions: HAUL_EXISTS     another buffer has that name
+ *             HAUL_EXHAUSTED  all of the pool's names are in use
+ * Failures:   HAUL_INVALID (name; not shared by this process), HAUL_CORRUPT
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_buf_publish(haul_buf *buf, const char *name,
+                                                      bool persistent);
+
+/*
+ * The key and length of the buffer published as @name; attach it like any other.
+ *
+ * Blocking:   never.
+ * Conditions: HAUL_NOT_FOUND
+ * Failures:   HAUL_INVALID (name, observer, forked child)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_find(haul_pool *pool, const char *name,
+                                                    haul_key *out_key, uint64_t *out_len);
+
+/*
+ * Take a name away. A persistent buffer is then free as soon as its readers let go. Any participant
+ * may withdraw any name.
+ *
+ * Blocking:   never; a buffer made to measure is removed (system calls).
+ * Conditions: HAUL_NOT_FOUND
+ * Failures:   HAUL_INVALID (name, observer, forked child)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_withdraw(haul_pool *pool, const char *name);
+
 /* ---- Keys as text -------------------------------------------------------------------------- */
 
 #define HAUL_KEY_TEXT_BYTES 128 /* with the terminator */
@@ -321,6 +368,29 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_key_parse(const char *text, haul_key *
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_pool_reap(haul_pool *pool, size_t *out_n,
                                                     haul_error *err);
+
+/*
+ * A descriptor to poll(2) for reading: readable when a participant may have died (or one has left).
+ * haul_pool_reap() makes it unreadable again. It works across PID namespaces, for it watches the
+ * control object being closed (inotify(7)); the locks say who is dead.
+ *
+ * Ownership:  the pool's, until haul_pool_close().
+ * Failures:   HAUL_INVALID (observer, forked child), HAUL_SYSTEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_watch_fd(haul_pool *pool, int *out_fd,
+                                                        haul_error *err);
+
+/*
+ * Wait until something could be taken back, and take it back.
+ *
+ * @timeout_ns: how long to wait at most.   @out_n: as for haul_pool_reap().
+ *
+ * Blocking:   until a participant died that owned or held something, or the time is up.
+ * Conditions: HAUL_TIMEOUT
+ * Failures:   HAUL_INVALID (observer, forked child), HAUL_SYSTEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_reap_wait(haul_pool *pool, uint64_t timeout_ns,
+                                                         size_t *out_n, haul_error *err);
 
 /*
  * Make buffers ahead of time until the class of @class_index has @n of them.
@@ -354,6 +424,8 @@ typedef struct haul_class_info {
     uint64_t spills;      /* requests that this class fitted best and a larger one served */
     uint64_t grows;       /* buffers made on demand */
     uint64_t waits;       /* allocations that had to wait */
+    uint64_t waited_ns;   /* all of them together */
+    uint32_t n_waiting;   /* threads that wait right now */
     uint64_t exhaustions; /* allocations that failed for want of a buffer */
     uint64_t reaps;       /* buffers and holds taken back from the dead */
     uint64_t expirations; /* given buffers taken back past their deadline */
@@ -369,6 +441,15 @@ typedef struct haul_participant_info {
     uint64_t bytes_owned, bytes_held; /* bytes_owned counts what is on its way to it, too */
 } haul_participant_info;
 
+/* A published buffer. */
+typedef struct haul_name_info {
+    char name[HAUL_BUF_NAME_MAX + 1];
+    bool persistent;
+    uint32_t owner; /* the publisher's slot; 0 where the pool keeps the buffer */
+    uint32_t index;
+    uint64_t len; /* bytes of payload */
+} haul_name_info;
+
 typedef struct haul_pool_info {
     char name[HAUL_POOL_NAME_MAX + 1];
     uint8_t uuid[16];
@@ -382,6 +463,9 @@ typedef struct haul_pool_info {
     uint32_t n_participants;
     haul_class_info *classes;
     haul_participant_info *participants;
+    uint64_t quota_bytes;
+    uint32_t n_names;
+    haul_name_info *names;
 } haul_pool_info;
 
 /*

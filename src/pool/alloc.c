@@ -8,7 +8,7 @@
  *   2. of a larger class, smallest first                 the same
  *   3. a new buffer                                      milliseconds: memory is reserved
  *   4. reap the dead and mend the hints, 1 to 3 again    microseconds
- *   5. wait for a release, 4 again, until the deadline
+ *   5. wait in turn for a release, 4 again, until the deadline
  *
  * Until the state word names this process nothing is held, and from then on the word says all. So a
  * process may die anywhere here.
@@ -20,6 +20,7 @@
 #include "pool/grow.h"
 #include "pool/life.h"
 #include "pool/maps.h"
+#include "pool/queue.h"
 #include "pool/reap.h"
 #include "pool/take.h"
 #include "pool/wait.h"
@@ -41,18 +42,65 @@ typedef struct request {
 
 /* ---- One attempt --------------------------------------------------------------------------- */
 
+/* Take @bytes into this participant's quota. False: they exceed it. */
+static bool quota_take(haul_pool *pool, uint64_t bytes)
+{
+    uint64_t quota = pool->g.quota_bytes;
+    if (quota == 0) {
+        return true;
+    }
+    if (haul__add64_relaxed(&pool->owned_bytes, bytes) + bytes <= quota) {
+        return true;
+    }
+    (void)haul__add64_relaxed(&pool->owned_bytes, -bytes);
+    return false;
+}
+
+static void quota_untake(haul_pool *pool, uint64_t bytes)
+{
+    if (pool->g.quota_bytes != 0) {
+        (void)haul__add64_relaxed(&pool->owned_bytes, -bytes);
+    }
+}
+
+static bool take_within_quota(haul_pool *pool, uint32_t c, haul__taken *out_taken)
+{
+    uint64_t bytes = pool->g.classes[c].capacity_bytes;
+    if (!quota_take(pool, bytes)) {
+        return false;
+    }
+    bool taken = haul__take(pool, c, out_taken);
+    if (!taken) {
+        quota_untake(pool, bytes);
+    }
+    return taken;
+}
+
+static haul_status grow_within_quota(haul_pool *pool, uint32_t c, uint64_t bytes,
+                                     haul__taken *out_taken)
+{
+    if (!quota_take(pool, bytes)) {
+        return HAUL_EXHAUSTED;
+    }
+    haul_status s = haul__grow_owned(pool, c, bytes, out_taken, NULL);
+    if (s != HAUL_OK) {
+        quota_untake(pool, bytes);
+    }
+    return s;
+}
+
 static haul_status attempt_sized(haul_pool *pool, const request *rq, haul__taken *out_taken)
 {
     uint32_t last = rq->policy & HAUL_ALLOC_LARGER ? rq->n_sized - 1 : rq->class_index;
     for (uint32_t c = rq->class_index; c <= last; c++) {
-        if (haul__take(pool, c, out_taken)) {
+        if (take_within_quota(pool, c, out_taken)) {
             return HAUL_OK;
         }
     }
     haul_status s = HAUL_EXHAUSTED;
     if (rq->policy & HAUL_ALLOC_GROW) {
         for (uint32_t c = rq->class_index; c <= last && s == HAUL_EXHAUSTED; c++) {
-            s = haul__grow_owned(pool, c, pool->g.classes[c].capacity_bytes, out_taken, NULL);
+            s = grow_within_quota(pool, c, pool->g.classes[c].capacity_bytes, out_taken);
         }
     }
     return s;
@@ -67,7 +115,7 @@ static haul_status attempt(haul_pool *pool, const request *rq, haul__taken *out_
         return HAUL_EXHAUSTED;
     }
     uint64_t bytes = (rq->len + HAUL__PAGE_BYTES - 1) & ~(uint64_t)(HAUL__PAGE_BYTES - 1);
-    return haul__grow_owned(pool, rq->class_index, bytes, out_taken, NULL);
+    return grow_within_quota(pool, rq->class_index, bytes, out_taken);
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
@@ -78,28 +126,59 @@ static haul_status attempt_thoroughly(haul_pool *pool, const request *rq, haul__
     return attempt(pool, rq, out_taken);
 }
 
+/* Whether somebody waits for this class: then whoever can wait lines up behind. */
+static bool has_queue(const haul_pool *pool, uint32_t c)
+{
+    return (haul__load32_relaxed(&haul__header_of(pool)->wake) & 1) != 0 &&
+           haul__queue_length(pool, c) > 0;
+}
+
+/* How long to sleep; 0 = the time is up. */
+static uint64_t nap_ns(uint64_t start, int64_t wait_ns)
+{
+    if (wait_ns < 0) {
+        return REAP_WHILE_WAITING_NS;
+    }
+    uint64_t waited = haul__now_ns() - start;
+    uint64_t left = waited < (uint64_t)wait_ns ? (uint64_t)wait_ns - waited : 0;
+    return left < REAP_WHILE_WAITING_NS ? left : REAP_WHILE_WAITING_NS;
+}
+
+/*
+ * Wait in turn. A nap that nobody ended is the sign that those in front do not step forward, being
+ * dead or stopped, or that somebody died who wakes nobody: then look, whoever's turn it is.
+ */
+static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
+                                int64_t wait_ns, uint64_t start, haul__taken *out_taken)
+{
+    for (bool woken = true;;) {
+        uint32_t prepared = haul__wait_prepare(pool);
+        if (!woken || haul__queue_is_first(pool, place)) {
+            haul_status s = attempt_thoroughly(pool, rq, out_taken);
+            if (s != HAUL_EXHAUSTED) {
+                return s;
+            }
+        }
+        uint64_t nap = nap_ns(start, wait_ns);
+        if (nap == 0) {
+            return HAUL_TIMEOUT;
+        }
+        woken = haul__wait(pool, prepared, nap);
+    }
+}
+
 static haul_status wait_for_one(haul_pool *pool, const request *rq, int64_t wait_ns,
                                 haul__taken *out_taken)
 {
+    haul__counters *mine = &pool->my_counters[rq->class_index];
     uint64_t start = haul__now_ns();
-    (void)haul__add64_relaxed(&pool->my_counters[rq->class_index].waits, 1);
-    for (;;) {
-        uint32_t prepared = haul__wait_prepare(pool);
-        haul_status s = attempt_thoroughly(pool, rq, out_taken);
-        if (s != HAUL_EXHAUSTED) {
-            return s;
-        }
-        uint64_t nap = REAP_WHILE_WAITING_NS;
-        if (wait_ns >= 0) {
-            uint64_t waited = haul__now_ns() - start;
-            if (waited >= (uint64_t)wait_ns) {
-                return HAUL_TIMEOUT;
-            }
-            uint64_t left = (uint64_t)wait_ns - waited;
-            nap = left < nap ? left : nap;
-        }
-        haul__wait(pool, prepared, nap);
-    }
+    haul__place place = haul__queue_join(pool, rq->class_index);
+    haul_status s = wait_in_turn(pool, rq, &place, wait_ns, start, out_taken);
+    haul__queue_leave(pool, &place);
+    haul__wake(pool); /* the next in the queue may have his buffer already */
+    (void)haul__add64_relaxed(&mine->waits, 1);
+    (void)haul__add64_relaxed(&mine->waited_ns, haul__now_ns() - start);
+    return s;
 }
 
 /* ---- The whole ----------------------------------------------------------------------------- */
@@ -137,6 +216,7 @@ static haul_status hand_out(haul_pool *pool, const request *rq, const haul__take
     haul_buf *buf = &pool->bufs[taken->index];
     haul__counters *mine = &pool->my_counters[taken->class_index];
     buf->word = taken->word;
+    buf->published = false;
     (void)haul__add64_relaxed(&mine->requested[histogram_bucket(rq->len)], 1);
     haul_status s = haul__map_rw(buf);
     if (s != HAUL_OK) {
@@ -169,9 +249,12 @@ haul_status haul_buf_alloc(haul_pool *pool, uint64_t len, const haul_alloc_opts 
     if (rq.class_index == pool->g.n_classes) {
         return HAUL_TOO_BIG;
     }
-    s = attempt(pool, &rq, &taken);
-    if (s == HAUL_EXHAUSTED) {
-        s = attempt_thoroughly(pool, &rq, &taken);
+    s = HAUL_EXHAUSTED;
+    if (opts->wait_ns == 0 || !has_queue(pool, rq.class_index)) {
+        s = attempt(pool, &rq, &taken);
+        if (s == HAUL_EXHAUSTED) {
+            s = attempt_thoroughly(pool, &rq, &taken);
+        }
     }
     if (s == HAUL_EXHAUSTED && opts->wait_ns != 0) {
         s = wait_for_one(pool, &rq, opts->wait_ns, &taken);

@@ -23,11 +23,9 @@
 
 #include <sched.h>
 
+#include "pool/hold.h"
 #include "pool/life.h"
 #include "pool/maps.h"
-
-#define HOLD_BUSY 1u
-#define HOLD_ONE  2u
 
 static void wait_a_little(unsigned round)
 {
@@ -46,16 +44,18 @@ static void wait_a_little(unsigned round)
  */
 static bool hold_change(haul__a32 *hold, bool up)
 {
-    uint32_t edge = up ? 0 : HOLD_ONE;
+    uint32_t edge = up ? 0 : HAUL__HOLD_ONE;
     for (unsigned round = 0;; round++) {
         uint32_t seen = haul__load32_relaxed(hold);
-        if (seen & HOLD_BUSY) {
+        if (seen & HAUL__HOLD_BUSY) {
             wait_a_little(round);
             continue;
         }
-        uint32_t next = seen == edge ? HOLD_BUSY : up ? seen + HOLD_ONE : seen - HOLD_ONE;
+        uint32_t next = seen == edge ? HAUL__HOLD_BUSY
+                        : up         ? seen + HAUL__HOLD_ONE
+                                     : seen - HAUL__HOLD_ONE;
         if (haul__cas32_acqrel(hold, &seen, next)) {
-            return next == HOLD_BUSY;
+            return next == HAUL__HOLD_BUSY;
         }
     }
 }
@@ -65,7 +65,7 @@ static haul_status compare(const haul_pool *pool, const haul_key *key, uint64_t 
 {
     const haul__record *record = haul__record_of(pool, key->index);
     uint64_t word = haul__load64_seq(&record->state);
-    if (!haul__word_is_life(word, key->generation, HAUL__SHARED) ||
+    if (!haul__word_is_readable(word, key->generation) ||
         haul__load64_relaxed(&record->ticket) != key->ticket) {
         return haul__word_is_valid(word, pool->g.n_slots) ? HAUL_STALE : HAUL_CORRUPT;
     }
@@ -94,7 +94,7 @@ static haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint
     HAUL__FAULT(ATTACH_BIT_SET);
     haul_status s = compare(pool, key, len);
     HAUL__FAULT(ATTACH_PINNED);
-    haul__store32_release(&buf->hold, HOLD_ONE);
+    haul__store32_release(&buf->hold, HAUL__HOLD_ONE);
     return s;
 }
 

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "pool/impl.h"
 #include "pool/lock.h"
+#include "pool/names.h"
 #include "pool/object.h"
 
 typedef struct audit {
@@ -44,8 +45,8 @@ static void found(audit *a, const char *fmt, ...)
 
 static const char *phase_name(uint32_t phase)
 {
-    static const char *const names[HAUL__N_PHASES] = {"ABSENT", "CREATING", "FREE",    "OWNED",
-                                                      "SHARED", "GIVEN",    "RETIRED", "TRIMMING"};
+    static const char *const names[HAUL__N_PHASES] = {
+        "ABSENT", "CREATING", "FREE", "OWNED", "SHARED", "GIVEN", "RETIRED", "TRIMMING", "KEPT"};
     return phase < HAUL__N_PHASES ? names[phase] : "no phase";
 }
 
@@ -99,7 +100,7 @@ static void check_holders(audit *a, uint32_t index, uint32_t phase)
     if (phase == HAUL__RETIRED && !held) {
         found(a, "buffer %" PRIu32 ": RETIRED, and nobody holds it", index);
     }
-    if (held && phase != HAUL__SHARED && phase != HAUL__RETIRED) {
+    if (held && phase != HAUL__SHARED && phase != HAUL__RETIRED && phase != HAUL__KEPT) {
         found(a, "buffer %" PRIu32 ": held, and %s", index, phase_name(phase));
     }
 }
@@ -158,13 +159,37 @@ static void check_buffer(audit *a, uint32_t c, uint32_t index)
         found(a, "buffer %" PRIu32 ": %s by slot %" PRIu32 ", which is dead", index,
               phase_name(phase), who);
     }
-    if ((phase == HAUL__SHARED || phase == HAUL__GIVEN) &&
+    if (phase == HAUL__KEPT && !haul__names_have(a->pool, index, haul__word_generation(word))) {
+        found(a, "buffer %" PRIu32 ": KEPT, and no name leads to it", index);
+    }
+    if ((phase == HAUL__SHARED || phase == HAUL__GIVEN || phase == HAUL__KEPT) &&
         haul__load64_relaxed(&record->length) > haul__capacity_of(a->pool, c, index)) {
         found(a, "buffer %" PRIu32 ": its payload is longer than it", index);
     }
     check_holders(a, index, phase);
     check_object(a, c, index, phase);
     check_hint(a, c, index, word);
+}
+
+/* ---- Names and the queue ------------------------------------------------------------------- */
+
+static void check_names(audit *a)
+{
+    haul__name_copy copy;
+    for (uint32_t i = 0; i < a->pool->g.n_names; i++) {
+        uint64_t word = haul__load64_seq(&haul__name_of(a->pool, i)->state);
+        uint32_t phase = haul__word_phase(word);
+        bool read = haul__name_read(a->pool, i, &copy);
+        if (phase == HAUL__NAME_WRITING || phase > HAUL__NAME_PUBLISHED) {
+            found(a, "name %" PRIu32 ": being written, or scribbled on", i);
+        } else if (phase == HAUL__NAME_PUBLISHED &&
+                   (!read || !haul__name_leads_somewhere(a->pool, &copy))) {
+            found(a, "name %" PRIu32 ": it leads nowhere", i);
+        } else if (read && (haul__word_flags(word) & HAUL__NAME_PERSISTENT) == 0 &&
+                   !is_alive(a, haul__word_who(word) % (a->pool->g.n_slots + 1))) {
+            found(a, "name %" PRIu32 ": its publisher is dead", i);
+        }
+    }
 }
 
 /* ---- The whole ----------------------------------------------------------------------------- */
@@ -186,6 +211,7 @@ haul_status haul_pool_audit(haul_pool *pool, haul_finding_fn fn, void *ctx, size
             check_buffer(&a, c, i);
         }
     }
+    check_names(&a);
     if (a.bytes > pool->g.budget_bytes) {
         found(&a, "the buffers have %" PRIu64 " bytes, the budget is %" PRIu64, a.bytes,
               pool->g.budget_bytes);

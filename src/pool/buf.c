@@ -16,6 +16,7 @@
 
 #include "pool/life.h"
 #include "pool/maps.h"
+#include "pool/names.h"
 
 static bool is_phase(const haul_buf *buf, enum haul__phase phase)
 {
@@ -78,6 +79,7 @@ haul_status haul_buf_share(haul_buf *buf, uint64_t len, haul_key *out_key)
     if (!is_as_left(buf, buf->word)) {
         return HAUL_CORRUPT;
     }
+    haul__let_go_of_map(buf);
     haul__store64_release(&haul__record_of(buf->pool, buf->index)->state, shared);
     HAUL__FAULT(SHARE_DONE);
     buf->word = shared;
@@ -109,6 +111,8 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
     if (!is_as_left(buf, word)) {
         return HAUL_CORRUPT;
     }
+    haul__let_go_of_map(buf);
+    haul__quota_return(buf);
     buf->word = 0; /* before the store: the recipient may be another thread of this process */
     haul__store64_release(&record->state, given);
     HAUL__FAULT(GIVE_DONE);
@@ -173,6 +177,11 @@ haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, h
     HAUL__FAULT(CLAIM_DONE);
     haul_buf *buf = &pool->bufs[key->index];
     buf->word = mine;
+    buf->published = false;
+    if (pool->g.quota_bytes != 0) { /* a gift is never refused, but it counts */
+        (void)haul__add64_relaxed(&pool->owned_bytes,
+                                  haul__capacity_of(pool, buf->class_index, buf->index));
+    }
     *out_buf = buf;
     return HAUL_OK;
 }
@@ -215,11 +224,16 @@ void haul_buf_release(haul_buf *buf)
     haul_pool *pool = buf->pool;
     uint64_t word = buf->word;
     bool as_left = is_as_left(buf, word);
+    haul__quota_return(buf);
+    if (buf->published) {
+        haul__names_forget(pool, buf->index);
+    }
     buf->word = 0; /* before the store: from then on it may be another thread's handle */
     if (!as_left) {
         return;
     }
     if (haul__word_phase(word) == HAUL__OWNED) {
+        haul__let_go_of_map(buf);
         release_unshared(pool, buf, word);
         return;
     }

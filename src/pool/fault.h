@@ -18,6 +18,10 @@
     X(SHARE_DONE)         /* SHARED, the key has not left the process */                           \
     X(GIVE_WRITTEN)       /* deadline written, still OWNED */                                      \
     X(GIVE_DONE)          /* GIVEN, the recipient was not told */                                  \
+    X(PUBLISH_WRITING)    /* entry taken, nothing in it */                                         \
+    X(PUBLISH_ANNOUNCED)  /* entry announced, buffer still its owner's */                          \
+    X(PUBLISH_KEPT)       /* SHARED -> KEPT done */                                                \
+    X(WITHDRAW_RETIRED)   /* KEPT -> RETIRED done, entry still there */                            \
     X(REVOKE_RETIRED)     /* GIVEN -> RETIRED done */                                              \
     X(CLAIM_DONE)         /* GIVEN -> SHARED done, not mapped */                                   \
     X(ATTACH_BIT_SET)     /* bit set, state not looked at */                                       \

@@ -42,12 +42,16 @@ uint64_t haul__layout_fingerprint(void)
         offsetof(haul__header, uuid),
         offsetof(haul__header, total_bytes),
         offsetof(haul__header, budget_bytes),
+        offsetof(haul__header, quota_bytes),
         offsetof(haul__header, n_slots),
         offsetof(haul__header, n_classes),
+        offsetof(haul__header, n_names),
         offsetof(haul__header, mode),
         offsetof(haul__header, classes),
         offsetof(haul__header, state),
         offsetof(haul__header, wake),
+        offsetof(haul__header, next_ticket),
+        offsetof(haul__header, waiters),
         sizeof(haul__class_geometry),
         sizeof(haul__slot),
         offsetof(haul__slot, joins),
@@ -56,6 +60,8 @@ uint64_t haul__layout_fingerprint(void)
         sizeof(haul__class),
         offsetof(haul__class, n_used),
         offsetof(haul__class, high_water),
+        sizeof(haul__name),
+        offsetof(haul__name, name),
         sizeof(haul__counters),
         offsetof(haul__counters, requested),
         sizeof(haul__record),
@@ -112,7 +118,8 @@ static bool place_all(haul__geometry *g)
         return false;
     }
     g->record_bytes = sizeof(haul__record) + holder_bytes;
-    return place(&end, ((uint64_t)g->n_slots + 1) * g->n_classes, sizeof(haul__counters),
+    return place(&end, g->n_names, sizeof(haul__name), &g->names_offset) &&
+           place(&end, ((uint64_t)g->n_slots + 1) * g->n_classes, sizeof(haul__counters),
                  &g->counters_offset) &&
            place(&end, g->n_buffers, g->record_bytes, &g->records_offset) &&
            haul__round_up_u64(end, HAUL__PAGE_BYTES, &g->total_bytes);
@@ -162,6 +169,10 @@ static haul_status check_numbers(const haul__geometry *g, haul_error *err)
     if (g->n_slots == 0 || g->n_slots > HAUL_PARTICIPANTS_MAX) {
         return haul__fail(err, HAUL_INVALID, "%" PRIu32 " participants, not 1..%d", g->n_slots,
                           HAUL_PARTICIPANTS_MAX);
+    }
+    if (g->n_names == 0 || g->n_names > HAUL_NAMES_MAX) {
+        return haul__fail(err, HAUL_INVALID, "%" PRIu32 " names, not 1..%d", g->n_names,
+                          HAUL_NAMES_MAX);
     }
     if (g->mode != 0600 && g->mode != 0660) {
         return haul__fail(err, HAUL_INVALID, "mode %04o is neither 0600 nor 0660", g->mode);
@@ -261,6 +272,8 @@ haul_status haul__geometry_of_config(const haul_pool_config *config, haul__geome
         g.classes[g.n_classes++].n_max = config->n_measured_max;
     }
     g.n_slots = config->n_participants ? config->n_participants : HAUL_PARTICIPANTS_DEFAULT;
+    g.n_names = config->n_names ? config->n_names : HAUL_NAMES_DEFAULT;
+    g.quota_bytes = config->quota_bytes;
     g.mode = config->mode ? config->mode : 0600;
 
     haul_status s = finish(&g, err);
@@ -292,6 +305,8 @@ haul_status haul__geometry_of_header(const haul__header *header, haul__geometry 
     }
     g.n_slots = header->n_slots;
     g.n_classes = header->n_classes;
+    g.n_names = header->n_names;
+    g.quota_bytes = header->quota_bytes;
     g.mode = header->mode;
     g.budget_bytes = header->budget_bytes;
     for (uint32_t c = 0; c < g.n_classes; c++) {
@@ -317,6 +332,8 @@ void haul__geometry_to_header(const haul__geometry *geometry, haul__header *head
     header->budget_bytes = geometry->budget_bytes;
     header->n_slots = geometry->n_slots;
     header->n_classes = geometry->n_classes;
+    header->n_names = geometry->n_names;
+    header->quota_bytes = geometry->quota_bytes;
     header->mode = geometry->mode;
     for (uint32_t c = 0; c < geometry->n_classes; c++) {
         header->classes[c] = (haul__class_geometry){.size_bytes = geometry->classes[c].size_bytes,

@@ -25,11 +25,14 @@ typedef struct haul__geometry {
     uint32_t n_classes;
     uint32_t n_buffers;
     uint32_t n_holder_words;
+    uint32_t n_names;
     uint32_t mode;
     uint64_t budget_bytes;
+    uint64_t quota_bytes;   /* 0: none */
     uint64_t largest_bytes; /* the largest class made ahead of time */
     uint64_t slots_offset;
     uint64_t classes_offset;
+    uint64_t names_offset;
     uint64_t counters_offset;
     uint64_t records_offset;
     uint64_t record_bytes;

@@ -24,6 +24,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "pool/life.h"
+#include "pool/maps.h"
 #include "pool/object.h"
 #include "pool/wait.h"
 
@@ -119,10 +120,7 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
     }
     HAUL__FAULT(GROW_OBJECT);
     uint32_t born = haul__word_generation(claim->word);
-    haul__object_unmap(buf->rw.start, buf->rw.bytes);
-    buf->rw.start = map;
-    buf->rw.bytes = bytes;
-    haul__store32_release(&buf->rw.born, born);
+    haul__map_adopt(buf, map, bytes, born);
     haul__store32_relaxed(&haul__record_of(pool, claim->index)->born, born);
     return HAUL_OK;
 }
@@ -185,7 +183,7 @@ static haul_status claim_within_budget(haul_pool *pool, uint32_t c, uint64_t byt
             break;
         }
         /* Slots differ, so two makers do not step aside for each other for ever. */
-        haul__wait(pool, prepared, UINT64_C(1000000) * (1 + pool->slot % 7));
+        (void)haul__wait(pool, prepared, UINT64_C(1000000) * (1 + pool->slot % 7));
     }
     return haul__fail(err, HAUL_EXHAUSTED, "%" PRIu64 " more bytes exceed the budget of %" PRIu64,
                       bytes, pool->g.budget_bytes);

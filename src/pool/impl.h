@@ -43,6 +43,9 @@ struct haul_buf {
     haul__map rw;
     haul__map ro;
     haul__a32 hold;
+    haul__a32 rw_use;  /* only where mapped bytes are bounded: see maps.c */
+    haul__a32 used_at; /* the same: tick of its last use */
+    bool published;    /* by this owner, in this life */
 };
 
 typedef struct haul__local_class {
@@ -64,6 +67,7 @@ struct haul_pool {
     bool keeper;
     bool populate;
     gid_t gid;
+    uint64_t map_bytes_max; /* 0: none */
     uint8_t uuid[16];
     char name[HAUL_POOL_NAME_MAX + 1];
 
@@ -72,6 +76,10 @@ struct haul_pool {
     pthread_mutex_t map_mutex;  /* making mappings; never held while another lock is wanted */
     pthread_mutex_t reap_mutex; /* one thread of this process reaps at a time, for OFD locks do not
                                  * exclude the threads of one description */
+    uint64_t mapped_bytes;      /* under map_mutex */
+    haul__a32 tick;             /* goes up with each mapping made */
+    haul__a64 owned_bytes;      /* only where there is a quota */
+    int watch_fd;               /* -1: nobody asked for it; under reap_mutex */
     struct haul_pool *next;     /* all pools of the process, under fork.c's mutex */
     struct haul_pool **link;
     haul__local_class classes[HAUL_CLASSES_MAX];
@@ -90,6 +98,11 @@ static inline haul__slot *haul__slot_of(const haul_pool *pool, uint32_t slot)
 static inline haul__class *haul__class_of(const haul_pool *pool, uint32_t c)
 {
     return (haul__class *)(void *)(pool->base + pool->g.classes_offset) + c;
+}
+
+static inline haul__name *haul__name_of(const haul_pool *pool, uint32_t i)
+{
+    return (haul__name *)(void *)(pool->base + pool->g.names_offset) + i;
 }
 
 static inline haul__a64 *haul__hints_of(const haul_pool *pool, uint32_t c)
@@ -125,6 +138,15 @@ static inline uint64_t haul__capacity_of(const haul_pool *pool, uint32_t c, uint
     return haul__class_is_measured(pool, c)
                ? haul__load64_relaxed(&haul__record_of(pool, index)->capacity)
                : pool->g.classes[c].capacity_bytes;
+}
+
+/* A buffer that counts for the quota is not this participant's any more. */
+static inline void haul__quota_return(const haul_buf *buf)
+{
+    if (buf->pool->g.quota_bytes != 0) {
+        (void)haul__add64_relaxed(&buf->pool->owned_bytes,
+                                  -haul__capacity_of(buf->pool, buf->class_index, buf->index));
+    }
 }
 
 #endif

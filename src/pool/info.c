@@ -15,6 +15,8 @@
 #include "base/error.h"
 #include "pool/impl.h"
 #include "pool/lock.h"
+#include "pool/names.h"
+#include "pool/queue.h"
 
 /* What is counted per slot while the buffers are walked; slot s at index s. */
 typedef struct tally {
@@ -32,6 +34,7 @@ static void add_counters(const haul_pool *pool, uint32_t c, haul_class_info *inf
         info->spills += haul__load64_relaxed(&row->spills);
         info->grows += haul__load64_relaxed(&row->grows);
         info->waits += haul__load64_relaxed(&row->waits);
+        info->waited_ns += haul__load64_relaxed(&row->waited_ns);
         info->exhaustions += haul__load64_relaxed(&row->exhaustions);
         n_reaped += haul__load64_relaxed(&row->reaped_buffers);
         info->reaps += haul__load64_relaxed(&row->reaped_holds);
@@ -58,6 +61,7 @@ static uint32_t *counter_of_phase(haul_class_info *info, uint32_t phase)
     case HAUL__OWNED:
         return &info->n_owned;
     case HAUL__SHARED:
+    case HAUL__KEPT:
         return &info->n_shared;
     case HAUL__GIVEN:
         return &info->n_given;
@@ -107,6 +111,7 @@ static haul_status fill_class(const haul_pool *pool, uint32_t c, haul_class_info
         tally_holders(pool, record, bytes, tallies);
     }
     add_counters(pool, c, info);
+    info->n_waiting = haul__queue_length(pool, c);
     return HAUL_OK;
 }
 
@@ -124,6 +129,22 @@ static void fill_participant(const haul_pool *pool, uint32_t slot, uint32_t pid,
     info->bytes_held = t->bytes_held;
 }
 
+static void fill_names(const haul_pool *pool, haul_pool_info *info)
+{
+    haul__name_copy copy;
+    for (uint32_t i = 0; i < pool->g.n_names; i++) {
+        if (!haul__name_read(pool, i, &copy) || !haul__name_leads_somewhere(pool, &copy)) {
+            continue;
+        }
+        haul_name_info *name = &info->names[info->n_names++];
+        memcpy(name->name, copy.name, sizeof(name->name));
+        name->persistent = (haul__word_flags(copy.word) & HAUL__NAME_PERSISTENT) != 0;
+        name->owner = name->persistent ? 0 : haul__word_who(copy.word);
+        name->index = copy.key.index;
+        name->len = copy.len;
+    }
+}
+
 static haul_status fill(const haul_pool *pool, haul_pool_info *info, tally *tallies)
 {
     (void)snprintf(info->name, sizeof(info->name), "%s", pool->name);
@@ -131,6 +152,7 @@ static haul_status fill(const haul_pool *pool, haul_pool_info *info, tally *tall
     info->id = pool->id;
     info->mode = pool->g.mode;
     info->n_slots = pool->g.n_slots;
+    info->quota_bytes = pool->g.quota_bytes;
     info->budget_bytes = pool->g.budget_bytes;
     info->control_bytes = pool->g.total_bytes;
     info->n_classes = pool->g.n_classes;
@@ -148,6 +170,7 @@ static haul_status fill(const haul_pool *pool, haul_pool_info *info, tally *tall
                              &info->participants[info->n_participants++]);
         }
     }
+    fill_names(pool, info);
     return HAUL_OK;
 }
 
@@ -162,7 +185,8 @@ haul_status haul_pool_get_info(haul_pool *pool, haul_pool_info **out_info, haul_
     if (info && tallies) {
         info->classes = calloc(pool->g.n_classes, sizeof(*info->classes));
         info->participants = calloc(pool->g.n_slots, sizeof(*info->participants));
-        if (info->classes && info->participants) {
+        info->names = calloc(pool->g.n_names, sizeof(*info->names));
+        if (info->classes && info->participants && info->names) {
             s = fill(pool, info, tallies);
         }
     }
@@ -181,6 +205,7 @@ void haul_pool_info_free(haul_pool_info *info)
     if (info) {
         free(info->classes);
         free(info->participants);
+        free(info->names);
         free(info);
     }
 }

@@ -120,6 +120,8 @@ static haul_status make_handle(const char *name, const haul__control *control,
     pool->bufs = bufs;
     pool->lock_fd = -1;
     pool->populate = opts->populate;
+    pool->map_bytes_max = opts->map_bytes_max;
+    pool->watch_fd = -1;
     pool->gid = (gid_t)-1;
     memcpy(pool->uuid, control->header.uuid, sizeof(pool->uuid));
     pool->id = haul__pool_id_of_uuid(pool->uuid);
@@ -225,6 +227,10 @@ static haul_status enter(haul_pool *pool, const haul__control *control, const ha
         s = take_slot(pool, opts, err);
         pool->usable = s == HAUL_OK;
     }
+    if (s == HAUL_OK && opts->preattach && pool->usable) {
+        s = haul__maps_preattach(pool);
+        s = s == HAUL_OK ? s : haul__fail(err, s, "cannot map every buffer of '%s'", pool->name);
+    }
     return s;
 }
 
@@ -283,6 +289,7 @@ void haul_pool_close(haul_pool *pool)
         leave(pool);
     }
     haul__fork_unregister(pool);
+    haul__close(pool->watch_fd);
     if (!pool->forked) { /* a child has none of the mappings; others may stand in their place */
         haul__maps_fini(pool);
         haul__object_unmap(pool->base, pool->g.total_bytes);

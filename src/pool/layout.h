@@ -12,6 +12,7 @@
  *   slots[n_slots + 1]   who has joined; slot 0 is nobody
  *   classes[n_classes]   hints of each size class
  *   hint bitmaps         one bit per buffer and class: "look here first"
+ *   names                published buffers
  *   counters             [n_slots + 1][n_classes], each row written by its participant alone
  *   records              one per buffer, all classes one after the other: the truth
  *
@@ -33,6 +34,7 @@
 #define HAUL__LAYOUT_VERSION 1u
 #define HAUL__LINE           64u
 #define HAUL__PAGE_BYTES     4096u
+#define HAUL__WAITERS        128u
 #define HAUL__HUGE_BYTES     (UINT64_C(2) << 20)
 
 /* ---- Locks --------------------------------------------------------------------------------- */
@@ -87,10 +89,11 @@ typedef struct haul__header {
     uint8_t uuid[16]; /* the first eight bytes, little-endian, are the pool id; not 0 */
     uint64_t total_bytes;
     uint64_t budget_bytes;
+    uint64_t quota_bytes; /* 0: none */
     uint32_t n_slots;
     uint32_t n_classes;
+    uint32_t n_names;
     uint32_t mode;
-    uint32_t reserved;
     haul__class_geometry classes[HAUL_CLASSES_MAX];
 
     _Alignas(HAUL__LINE) haul__a32 state; /* enum haul__pool_state */
@@ -107,13 +110,27 @@ typedef struct haul__header {
      * Releaser dies before waking: the buffer is free, waiters look again after a while by
      * themselves (alloc.c). */
     _Alignas(HAUL__LINE) haul__a32 wake;
-    uint8_t tail[HAUL__LINE - 4];
+
+    /* The queue of those who wait, so that they are served in turn. A ticket is drawn by adding to
+     * next_ticket; a cell is ticket (40) | participant (16) | class (8), 0 = free.
+     *
+     * who     transition        access      because
+     * waiter  0 -> its cell     cas acqrel
+     * waiter  its cell -> 0     store rel   it has a buffer, or has given up; then it wakes the others
+     * reaper  a dead cell -> 0  cas acqrel  under the dead slot's lock
+     * waiter  (reads all)       load acq    whoever has the smallest ticket of a class goes first
+     * Waiter dies or is stopped: the others pass it after a nap that nobody ended (alloc.c). Ticket
+     * and cells are for fairness alone: garbage in them costs a turn, never a buffer. */
+    _Alignas(HAUL__LINE) haul__a64 next_ticket;
+    _Alignas(HAUL__LINE) haul__a64 waiters[HAUL__WAITERS];
 } haul__header;
 
-_Static_assert(offsetof(haul__header, classes) == 72, "layout");
+_Static_assert(offsetof(haul__header, classes) == 80, "layout");
 _Static_assert(offsetof(haul__header, state) == 640, "layout");
 _Static_assert(offsetof(haul__header, wake) == 704, "layout");
-_Static_assert(sizeof(haul__header) == 768, "layout");
+_Static_assert(offsetof(haul__header, next_ticket) == 768, "layout");
+_Static_assert(offsetof(haul__header, waiters) == 832, "layout");
+_Static_assert(sizeof(haul__header) == 832 + 8 * HAUL__WAITERS, "layout");
 
 /* ---- Participants -------------------------------------------------------------------------- */
 
@@ -144,6 +161,48 @@ typedef struct haul__class {
 
 _Static_assert(sizeof(haul__class) == HAUL__LINE, "layout");
 
+/* ---- Names --------------------------------------------------------------------------------- */
+
+/* A published buffer: haul__name.state is generation (32) | participant (16) | phase (8) | flags (8),
+ * like a buffer's word.
+ *
+ * who        transition             access      pairs with  because
+ * publisher  FREE    -> WRITING     cas acqrel              it is his to write
+ * publisher  WRITING -> PUBLISHED   store seq   publishers  all fields come first; then he looks for
+ *                                               like him    the same name: of two, one sees the other,
+ *                                                           and the entry with the lower index stays
+ * withdrawer PUBLISHED -> FREE      cas acqrel  withdrawers a persistent buffer is RETIRED before it
+ * reaper     WRITING, PUBLISHED     cas acqrel              under the dead slot's lock
+ *            -> FREE
+ * sweeper    PUBLISHED -> FREE      cas acqrel              what it names is not there any more
+ * finder     (reads)                load acq                before and after the fields
+ * The generation goes up by one with each -> FREE.
+ *
+ * A persistent publication moves the buffer from SHARED to KEPT after the entry is PUBLISHED, and
+ * from KEPT to RETIRED before the entry is FREE: a KEPT buffer always has an entry. Publisher dies in
+ * between: the buffer is reaped as SHARED by the dead, and the sweep takes the entry. Withdrawer dies
+ * in between: the sweep takes the entry. */
+enum haul__name_phase {
+    HAUL__NAME_FREE = 0,
+    HAUL__NAME_WRITING = 1,
+    HAUL__NAME_PUBLISHED = 2,
+};
+#define HAUL__NAME_PERSISTENT 1u /* flag */
+#define HAUL__NAME_WORDS      6u
+
+typedef struct haul__name {
+    haul__a64 state;
+    haul__a64 ticket; /* the buffer's key */
+    haul__a64 length;
+    haul__a32 index;
+    haul__a32 generation;
+    haul__a64 name[HAUL__NAME_WORDS]; /* bytes, padded with zeros */
+    uint8_t tail[2 * HAUL__LINE - 80];
+} haul__name;
+
+_Static_assert(sizeof(haul__name) == 2 * HAUL__LINE, "layout");
+_Static_assert(8 * HAUL__NAME_WORDS == HAUL_BUF_NAME_MAX + 1, "layout");
+
 /* ---- Counters ------------------------------------------------------------------------------ */
 
 /* One row per participant and class; only that participant adds to it (relaxed: numbers, not
@@ -158,11 +217,11 @@ typedef struct haul__counters {
     haul__a64 spills;
     haul__a64 grows;
     haul__a64 waits;
+    haul__a64 waited_ns;
     haul__a64 exhaustions;
     haul__a64 reaped_buffers;
     haul__a64 reaped_holds;
     haul__a64 expirations;
-    uint64_t reserved;
     haul__a64 requested[HAUL_HISTOGRAM_BUCKETS];
 } haul__counters;
 
@@ -181,6 +240,8 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * owner      OWNED    -> GIVEN      store rel   recipient    the same, and the deadline
  * owner      OWNED    -> FREE (F)   store seq   W, hints     nobody can have attached it
  * owner      SHARED   -> RETIRED    store seq   A            new readers see it, or I see their bits
+ * owner      SHARED   -> KEPT       store rel   names        its name is published for good
+ * withdrawer KEPT     -> RETIRED    cas seq     A            its name is about to go
  * recipient  GIVEN    -> SHARED     cas seq     the others   recipient, giver, reaper: one wins
  * giver      GIVEN    -> RETIRED    cas seq     the others   called off
  * reaper     GIVEN    -> RETIRED    cas seq     the others   past the deadline

@@ -17,17 +17,40 @@ static inline bool haul__map_is_current(const haul_buf *buf, const haul__map *ma
 HAUL_MUST_CHECK haul_status haul__map_rw_anew(haul_buf *buf);
 HAUL_MUST_CHECK haul_status haul__map_ro_anew(haul_buf *buf);
 
+/* Where mapped bytes are bounded, a mapping that is in use is marked: see maps.c. */
+void haul__mark_rw_used(haul_buf *buf);
+
+/* The owner will not write any more. Once, before its store to the state word. */
+static inline void haul__let_go_of_map(haul_buf *buf)
+{
+    if (buf->pool->map_bytes_max != 0) {
+        haul__store32_release(&buf->rw_use, 0);
+    }
+}
+
 /* Make sure that buf->rw maps it; the caller owns the buffer. */
 static inline HAUL_MUST_CHECK haul_status haul__map_rw(haul_buf *buf)
 {
+    if (buf->pool->map_bytes_max != 0) {
+        haul__mark_rw_used(buf);
+    }
     return haul__map_is_current(buf, &buf->rw) ? HAUL_OK : haul__map_rw_anew(buf);
 }
 
 /* Make sure that buf->ro maps it; the caller has it pinned. */
 static inline HAUL_MUST_CHECK haul_status haul__map_ro(haul_buf *buf)
 {
+    if (buf->pool->map_bytes_max != 0) {
+        haul__store32_relaxed(&buf->used_at, haul__load32_relaxed(&buf->pool->tick));
+    }
     return haul__map_is_current(buf, &buf->ro) ? HAUL_OK : haul__map_ro_anew(buf);
 }
+
+/* A maker's mapping of the object it has just made. */
+void haul__map_adopt(haul_buf *buf, void *start, uint64_t bytes, uint32_t born);
+
+/* Map every buffer that exists, read-only. Failures: HAUL_NOMEM. */
+HAUL_MUST_CHECK haul_status haul__maps_preattach(haul_pool *pool);
 
 void haul__maps_fini(haul_pool *pool);
 

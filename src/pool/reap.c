@@ -23,7 +23,10 @@
 #include "base/error.h"
 #include "pool/life.h"
 #include "pool/lock.h"
+#include "pool/names.h"
+#include "pool/queue.h"
 #include "pool/wait.h"
+#include "pool/watch.h"
 
 /* Take back a buffer that dead @slot owns, or has on its way. False for one that nobody had taken:
  * being made, or removed. */
@@ -73,6 +76,12 @@ static void mend(haul_pool *pool, uint32_t c, uint32_t index)
     uint64_t word = haul__load64_seq(&haul__record_of(pool, index)->state);
     if (haul__word_phase(word) == HAUL__RETIRED) {
         haul__finish(pool, c, index);
+    } else if (haul__word_phase(word) == HAUL__KEPT &&
+               !haul__names_have(pool, index, haul__word_generation(word))) {
+        /* Its entry comes before KEPT and goes after it, so only a scribbler can have taken it. */
+        if (haul__retire(pool, index, word)) {
+            haul__finish(pool, c, index);
+        }
     } else if (haul__word_phase(word) == HAUL__FREE) {
         if (haul__word_flags(word) & HAUL__FLAG_USED) {
             haul__hint_set(pool, c, index);
@@ -101,6 +110,8 @@ size_t haul__reap_slot(haul_pool *pool, uint32_t slot)
         }
         n_total += n_buffers + n_holds;
     }
+    haul__names_reap_slot(pool, slot);
+    haul__queue_reap_slot(pool, slot);
     return n_total;
 }
 
@@ -177,6 +188,7 @@ size_t haul__reap_dead(haul_pool *pool)
     size_t n = 0;
     memset(&named, 0, sizeof(named));
     (void)pthread_mutex_lock(&pool->reap_mutex);
+    haul__watch_drain(pool);
     collect_named(pool, &named);
     for (uint32_t s = 1; s <= pool->g.n_slots; s++) {
         if (s != pool->slot && (named.words[s / 64] & haul__holder_bit(s)) != 0) {
@@ -184,6 +196,7 @@ size_t haul__reap_dead(haul_pool *pool)
         }
     }
     n += reap_expired(pool);
+    haul__names_mend(pool);
     (void)pthread_mutex_unlock(&pool->reap_mutex);
     return n;
 }

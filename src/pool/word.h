@@ -22,7 +22,8 @@ enum haul__phase {
     HAUL__GIVEN = 5,
     HAUL__RETIRED = 6,
     HAUL__TRIMMING = 7,
-    HAUL__N_PHASES = 8,
+    HAUL__KEPT = 8, /* published for good: readable, and nobody's */
+    HAUL__N_PHASES = 9,
 };
 
 enum haul__flag {
@@ -66,6 +67,13 @@ static inline bool haul__word_is_life(uint64_t word, uint32_t generation, enum h
 {
     return (word & UINT64_C(0xffffffff0000ff00)) ==
            ((uint64_t)generation << 32 | (uint64_t)phase << 8);
+}
+
+/* Whether a key of @generation may attach the buffer as it is. */
+static inline bool haul__word_is_readable(uint64_t word, uint32_t generation)
+{
+    return haul__word_is_life(word, generation, HAUL__SHARED) ||
+           haul__word_is_life(word, generation, HAUL__KEPT);
 }
 
 /* The same buffer in the same life, moved on to @phase and named for @who. */

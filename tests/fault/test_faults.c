@@ -45,6 +45,9 @@ static const scenario scenarios[] = {
     IN_POOL(SHARE_DONE, "alloc 0 100", "share 0 100"),
     IN_POOL(GIVE_WRITTEN, "alloc 0 100", "give 0 100 $S 9000000000000000000"),
     IN_POOL(GIVE_DONE, "alloc 0 100", "give 0 100 $S 9000000000000000000"),
+    IN_POOL(PUBLISH_WRITING, "alloc 0 100", "share 0 100", "publish 0 x"),
+    IN_POOL(PUBLISH_ANNOUNCED, "alloc 0 100", "share 0 100", "keep 0 x"),
+    IN_POOL(WITHDRAW_RETIRED, "alloc 0 100", "share 0 100", "keep 0 x", "withdraw x"),
     IN_POOL(REVOKE_RETIRED, "alloc 0 100", "give 0 100 $S 9000000000000000000", "revoke $K"),
     IN_POOL(CLAIM_DONE, "alloc 0 100", "give 0 100 $S 9000000000000000000", "claim 0 $K"),
     IN_POOL(ATTACH_BIT_SET, "alloc 0 100", "share 0 100", "attach 0 $K"),
@@ -69,10 +72,10 @@ static const scenario scenarios[] = {
     IN_POOL(LEAVE_GIVEN_BACK, "alloc 0 100", "close"),
 };
 
-/* Points of making and removing a pool have tests of their own below. */
-static const enum haul__fault own_tests[] = {HAUL__FAULT_CREATE_OBJECT, HAUL__FAULT_CREATE_WRITTEN,
-                                             HAUL__FAULT_CREATE_READY, HAUL__FAULT_REMOVE_MARKED,
-                                             HAUL__FAULT_REMOVE_BUFFERS};
+/* Points of making and removing a pool, and of what outlives its owner, have tests of their own. */
+static const enum haul__fault own_tests[] = {
+    HAUL__FAULT_PUBLISH_KEPT, HAUL__FAULT_CREATE_OBJECT, HAUL__FAULT_CREATE_WRITTEN,
+    HAUL__FAULT_CREATE_READY, HAUL__FAULT_REMOVE_MARKED, HAUL__FAULT_REMOVE_BUFFERS};
 
 /* ---- Running a scenario -------------------------------------------------------------------- */
 
@@ -182,6 +185,35 @@ static void every_point_has_a_test(void **state)
     }
 }
 
+/* Died just after the pool took the buffer over: it is kept, and found by the next one. */
+static void a_kept_buffer_outlives_its_publisher(void **state)
+{
+    (void)state;
+    haul_pool *pool = test_pool_create("kept");
+    haul_key key;
+    haul_view view;
+    uint64_t len = 0;
+    peer p = peer_start(POOL_PEER_FAULTS);
+    assert_ok(peer_call(&p, "open %s", haul_pool_name(pool)));
+    assert_ok(peer_call(&p, "alloc 0 100"));
+    assert_ok(peer_call(&p, "fill 0 5"));
+    assert_ok(peer_call(&p, "share 0 100"));
+    assert_ok(peer_call(&p, "arm PUBLISH_KEPT"));
+    peer_tell(&p, "keep 0 weights");
+    assert_int_equal(WTERMSIG(peer_wait(&p)), SIGKILL);
+    assert_ok(haul_pool_reap(pool, NULL, NULL));
+    assert_audit_clean(pool);
+    assert_ok(haul_pool_find(pool, "weights", &key, &len));
+    assert_ok(haul_attach(pool, &key, len, &view));
+    assert_int_equal(view.len, 100);
+    assert_int_equal(view.data[99], 5);
+    haul_detach(&view);
+    assert_ok(haul_pool_withdraw(pool, "weights"));
+    assert_all_free(pool);
+    assert_audit_clean(pool);
+    test_pool_destroy(pool);
+}
+
 /* ---- Making and removing a pool ------------------------------------------------------------ */
 
 static int count_objects(const char *pool_name)
@@ -279,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_point_has_a_test),
         cmocka_unit_test(every_point_is_survived),
+        cmocka_unit_test(a_kept_buffer_outlives_its_publisher),
         cmocka_unit_test(a_half_made_pool_is_made_anew),
         cmocka_unit_test(a_pool_whose_creator_died_early_is_usable),
         cmocka_unit_test(a_half_removed_pool_is_removed_by_the_next),

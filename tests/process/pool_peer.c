@@ -171,6 +171,9 @@ static haul_status on_register(const char *verb, unsigned r, const char *rest, c
         s = haul_key_parse(rest, &key, &a);
         return s == HAUL_OK ? haul_buf_claim(pool, &key, a, &bufs[r]) : s;
     }
+    if (strcmp(verb, "publish") == 0 || strcmp(verb, "keep") == 0) {
+        return haul_buf_publish(bufs[r], rest, *verb == 'k');
+    }
     if (strcmp(verb, "view") == 0) {
         return haul_buf_view(bufs[r], &views[r]);
     }
@@ -220,6 +223,16 @@ static haul_status on_pool(const char *verb, const char *rest, char *answer)
     if (strcmp(verb, "revoke") == 0) {
         haul_status s = haul_key_parse(rest, &key, &len);
         return s == HAUL_OK ? haul_pool_revoke(pool, &key) : s;
+    }
+    if (strcmp(verb, "find") == 0) {
+        haul_status s = haul_pool_find(pool, name, &key, &len);
+        if (s == HAUL_OK) {
+            haul_key_format(&key, len, answer);
+        }
+        return s;
+    }
+    if (strcmp(verb, "withdraw") == 0) {
+        return haul_pool_withdraw(pool, name);
     }
     if (strcmp(verb, "reap") == 0) {
         return haul_pool_reap(pool, NULL, NULL);
