@@ -175,7 +175,7 @@ static size_t trailing_metadata(const haul_call *call, grpc_metadata *out)
     return n;
 }
 
-static void on_sent(haul__tag *tag, bool ok)
+static bool on_sent(haul__tag *tag, bool ok)
 {
     haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_sent);
     call->sent = ok;
@@ -183,6 +183,7 @@ static void on_sent(haul__tag *tag, bool ok)
         atomic_store(&call->cancelled, true);
     }
     haul__call_unref(call);
+    return true;
 }
 
 /* The one batch that ends the call on the wire. Most calls have nobody watching for their end yet;

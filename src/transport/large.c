@@ -12,15 +12,18 @@
 
 #include "transport/large.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #define HUGE_BYTES ((size_t)2 << 20)
 
-/* In front of every block. As large as the strictest alignment that malloc() promises. */
+/* In front of every block. As large as the strictest alignment that malloc() promises. A block may
+ * be freed by one of gRPC's threads: stored with release and loaded with acquire, so that
+ * ThreadSanitizer sees the order that gRPC's reference counts make. */
 typedef struct head {
-    size_t mapped_bytes; /* 0: from malloc() */
+    _Atomic size_t mapped_bytes; /* 0: from malloc() */
     size_t reserved;
 } head;
 
@@ -42,7 +45,16 @@ static head *map(size_t size)
     (void)munmap(aligned + bytes, HUGE_BYTES - before);
     (void)madvise(aligned, bytes, MADV_HUGEPAGE);
     head *h = (head *)(void *)aligned;
-    h->mapped_bytes = bytes;
+    atomic_store_explicit(&h->mapped_bytes, bytes, memory_order_release);
+    return h;
+}
+
+static head *take(size_t size)
+{
+    head *h = malloc(size);
+    if (h) {
+        atomic_store_explicit(&h->mapped_bytes, 0, memory_order_release);
+    }
     return h;
 }
 
@@ -53,14 +65,8 @@ void *haul__large_alloc(size_t size)
         return NULL;
     }
     total = size + sizeof(head);
-    head *h = total < HUGE_BYTES ? malloc(total) : map(total);
-    if (!h) {
-        return NULL;
-    }
-    if (total < HUGE_BYTES) {
-        h->mapped_bytes = 0;
-    }
-    return h + 1;
+    head *h = total < HUGE_BYTES ? take(total) : map(total);
+    return h ? h + 1 : NULL;
 }
 
 void haul__large_free(void *memory)
@@ -69,8 +75,9 @@ void haul__large_free(void *memory)
         return;
     }
     head *h = (head *)memory - 1;
-    if (h->mapped_bytes > 0) {
-        (void)munmap(h, h->mapped_bytes);
+    size_t mapped_bytes = atomic_load_explicit(&h->mapped_bytes, memory_order_acquire);
+    if (mapped_bytes > 0) {
+        (void)munmap(h, mapped_bytes);
     } else {
         free(h);
     }

@@ -4,10 +4,9 @@
 /*
  * A server: its making, its end, and what is registered with it.
  *
- * The application owns it. N threads of its own poll one completion queue and run the handlers.
- * One queue rather than one per thread, for two reasons: gRPC ties a connection to a queue, so
- * with a queue each a call would wait behind a handler although other threads idle; and the
- * thread that reads a request from its socket can go on with it without waking another.
+ * The application owns it. N threads of its own take turns at one completion queue (lead.c) and run
+ * the handlers. One queue rather than one per thread: gRPC ties a connection to a queue, so with a
+ * queue each a call would wait behind a handler although other threads idle.
  *
  * When the process dies, its connections break and the callers get UNAVAILABLE; what it had
  * attached or given is for the pool's reapers. A socket file stays behind and is replaced by the
@@ -88,7 +87,7 @@ static void free_method(haul__method *method)
     }
 }
 
-static void on_shut_down(haul__tag *tag, bool ok)
+static bool on_shut_down(haul__tag *tag, bool ok)
 {
     (void)ok;
     haul_server *server = HAUL__CONTAINER_OF(tag, haul_server, on_shut_down);
@@ -96,6 +95,7 @@ static void on_shut_down(haul__tag *tag, bool ok)
     server->shut_down = true;
     (void)pthread_cond_broadcast(&server->changed);
     (void)pthread_mutex_unlock(&server->mutex);
+    return true;
 }
 
 static haul_status init_sync(haul_server *server)
@@ -104,6 +104,11 @@ static haul_status init_sync(haul_server *server)
         return HAUL_NOMEM;
     }
     if (!haul__cond_init(&server->changed)) {
+        haul__pins_fini(&server->pins);
+        return HAUL_NOMEM;
+    }
+    if (!haul__lead_init(&server->lead)) {
+        (void)pthread_cond_destroy(&server->changed);
         haul__pins_fini(&server->pins);
         return HAUL_NOMEM;
     }
@@ -183,6 +188,7 @@ static haul_status add_method(haul_server *server, ProtobufCService *service, un
     method->service = service;
     method->index = index;
     method->attaches_itself = attaches_itself;
+    atomic_init(&method->typical_ns, UINT64_MAX);
     (void)snprintf(method->path, n, "/%s/%s", descriptor->name, wanted->name);
     if (haul__plans_init(&method->input, wanted->input) != HAUL_OK ||
         haul__plans_init(&method->output, wanted->output) != HAUL_OK) {
@@ -313,7 +319,7 @@ static void drain(haul_server *server)
     do {
         event = grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_OP_COMPLETE) {
-            haul__tag_fire(event.tag, event.success != 0);
+            (void)haul__tag_fire(event.tag, event.success != 0);
         }
     } while (event.type != GRPC_QUEUE_SHUTDOWN);
 }
@@ -369,6 +375,7 @@ void haul_server_destroy(haul_server *server)
     free_method(server->unknown);
     haul__pins_fini(&server->pins);
     grpc_shutdown();
+    haul__lead_fini(&server->lead);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->mutex);
     free(server->pools);

@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 
 #include "transport/container.h"
+#include "transport/lead.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
@@ -19,7 +20,7 @@
 
 /* What a completion queue's event leads to. */
 typedef struct haul__tag {
-    void (*fire)(struct haul__tag *tag, bool ok);
+    bool (*fire)(struct haul__tag *tag, bool ok); /* whether the thread still leads afterwards */
     atomic_bool posted;
 } haul__tag;
 
@@ -32,16 +33,16 @@ typedef struct haul__tag {
  *            poster   any  -> true    release   firer        the call's fields are complete
  *            firer    (reads)         acquire   poster       it may be another thread
  */
-static inline void haul__tag_post(haul__tag *tag, void (*fire)(haul__tag *tag, bool ok))
+static inline void haul__tag_post(haul__tag *tag, bool (*fire)(haul__tag *tag, bool ok))
 {
     tag->fire = fire;
     atomic_store_explicit(&tag->posted, true, memory_order_release);
 }
 
-static inline void haul__tag_fire(haul__tag *tag, bool ok)
+static inline bool haul__tag_fire(haul__tag *tag, bool ok)
 {
     (void)atomic_load_explicit(&tag->posted, memory_order_acquire);
-    tag->fire(tag, ok);
+    return tag->fire(tag, ok);
 }
 
 typedef struct haul__method {
@@ -51,6 +52,7 @@ typedef struct haul__method {
     unsigned index;
     bool attaches_itself; /* the handler is shown keys as they came */
     void *registered;
+    _Atomic uint64_t typical_ns; /* that a call keeps its thread; UINT64_MAX: not known yet */
     haul__plans input;
     haul__plans output;
     char path[]; /* "/package.Service/Method" */
@@ -86,6 +88,7 @@ struct haul_server {
     ProtobufCService lane; /* server_lane.c */
     char lane_text[HAUL__LANE_TEXT_BYTES];
 
+    haul__lead lead;
     haul__pins pins;
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC */
     pthread_cond_t changed;

@@ -2,38 +2,47 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * The server's threads: wait for an event, let its tag handle it, again.
+ * The server's threads: wait for the lead, then for an event, let its tag handle it, again.
  *
  * For each method gRPC is asked for as many calls as there are threads. A thread that has taken one
  * asks for the next when its handler has returned, after the answer: so there are always as many
  * requests as threads that could serve them, and asking delays nobody. gRPC keeps the calls that
- * wait meanwhile. A thread that runs a handler is not there to poll; the others do.
+ * wait meanwhile.
  */
 
 #include "transport/server.h"
 
 #include "transport/deadline.h"
 
+/* About what it costs to let another thread lead. */
+#define BRIEF_NS 50000u
+
 void *haul__server_thread(void *arg)
 {
     haul_server *server = arg;
-    for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        if (event.type == GRPC_QUEUE_SHUTDOWN) {
-            return NULL;
+    while (haul__lead_take(&server->lead)) {
+        bool leads = true;
+        while (leads) {
+            grpc_event event =
+                grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+            if (event.type == GRPC_QUEUE_SHUTDOWN) {
+                haul__lead_end(&server->lead);
+                return NULL;
+            }
+            leads = haul__tag_fire(event.tag, event.success != 0);
         }
-        haul__tag_fire(event.tag, event.success != 0);
     }
+    return NULL;
 }
 
-static void on_closed(haul__tag *tag, bool ok)
+static bool on_closed(haul__tag *tag, bool ok)
 {
     haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_closed);
     if (!ok || call->closed_early) {
         atomic_store(&call->cancelled, true);
     }
     haul__call_unref(call);
+    return true;
 }
 
 void haul__call_watch(haul_call *call)
@@ -63,20 +72,13 @@ static bool request_next(haul_server *server, haul__method *method)
     return true;
 }
 
-static void on_new(haul__tag *tag, bool ok)
+/* Run the handler, and what goes with it. */
+static void serve(haul_call *call)
 {
-    haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_new);
     haul_server *server = call->server;
     haul__method *method = call->method;
-    if (!ok) {
-        haul__call_discard(call); /* the server is shutting down */
-        return;
-    }
-    (void)pthread_mutex_lock(&server->mutex);
-    server->n_calls++;
-    (void)pthread_mutex_unlock(&server->mutex);
+    uint64_t begun = haul__clock_ns();
     atomic_fetch_add(&call->refs, 1);
-    call->deadline_ns = haul__ns_of_gpr(call->details.deadline);
     haul__call_run(call);
     if (!atomic_load(&call->answered)) {
         haul__call_watch(call); /* somebody else will answer, and may want to know */
@@ -85,6 +87,42 @@ static void on_new(haul__tag *tag, bool ok)
         atomic_store(&call->reuse, true);
     }
     haul__call_unref(call);
+
+    uint64_t took = haul__clock_ns() - begun;
+    uint64_t typical = atomic_load_explicit(&method->typical_ns, memory_order_relaxed);
+    typical = typical == UINT64_MAX ? took : typical - typical / 8 + took / 8;
+    atomic_store_explicit(&method->typical_ns, typical, memory_order_relaxed);
+}
+
+/* Whether it is better to keep the lead than to wake another thread for it: the method is known to
+ * be short and there is no other call that could be served meanwhile. */
+static bool is_brief(haul_server *server, const haul__method *method, size_t n_calls)
+{
+    return server->n_threads == 1 ||
+           (n_calls == 1 &&
+            atomic_load_explicit(&method->typical_ns, memory_order_relaxed) < BRIEF_NS);
+}
+
+static bool on_new(haul__tag *tag, bool ok)
+{
+    haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_new);
+    haul_server *server = call->server;
+    if (!ok) {
+        haul__call_discard(call); /* the server is shutting down */
+        return true;
+    }
+    (void)pthread_mutex_lock(&server->mutex);
+    size_t n_calls = ++server->n_calls;
+    (void)pthread_mutex_unlock(&server->mutex);
+    call->deadline_ns = haul__ns_of_gpr(call->details.deadline);
+    if (is_brief(server, call->method, n_calls)) {
+        uint64_t run = haul__lead_begin_run(&server->lead);
+        serve(call);
+        return haul__lead_end_run(&server->lead, run);
+    }
+    haul__lead_pass(&server->lead);
+    serve(call);
+    return false;
 }
 
 haul_status haul__server_request(haul_call *call)

@@ -113,8 +113,7 @@ void raw_call(const raw_request *request, raw_answer *answer)
     *answer = (raw_answer){.code = GRPC_STATUS_UNKNOWN};
     grpc_init();
     static const char local_key[] = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
-    grpc_arg local = {
-        .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)local_key, .value.integer = 1};
+    grpc_arg local = {.type = GRPC_ARG_INTEGER, .key = (char *)local_key, .value.integer = 1};
     const grpc_channel_args args = {.num_args = 1, .args = &local};
     grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
     grpc_channel *channel = grpc_channel_create(request->address, credentials, &args);
