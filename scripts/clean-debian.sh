@@ -23,6 +23,7 @@ in_debian() {
 inside() {
     local dir=$1
     shift
+    mount --bind "$dir" "$dir" # a root that is a mount, as tests that unshare mounts need it
     mount --rbind /dev "$dir/dev"
     mount -t tmpfs -o mode=1777 tmpfs "$dir/dev/shm"
     mount -t proc proc "$dir/proc"

@@ -17,7 +17,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 readonly mib=$((1024 * 1024))
 readonly bin=$root/build/release/bin
-readonly pool=demo-$$
+readonly pool=demo-$$-$RANDOM
 
 usage() {
     echo "usage: demo.sh [FILE] [--json]"
@@ -61,9 +61,10 @@ clean_up() {
 
 # What a demo that was killed outright has left.
 remove_stale() {
-    local name
-    for name in $("$bin/shorthaul" pool list | grep -o 'demo-[0-9]*'); do
-        kill -0 "${name#demo-}" 2>/dev/null || "$bin/shorthaul" pool rm "$name" || true
+    local name pid
+    for name in $("$bin/shorthaul" pool list | grep -o 'demo-[0-9]*-[0-9]*'); do
+        pid=${name#demo-}
+        kill -0 "${pid%-*}" 2>/dev/null || "$bin/shorthaul" pool rm "$name" || true
     done
 }
 
@@ -80,7 +81,7 @@ start() {
     mkfifo "$log.pipe"
     setpriv --pdeathsig TERM "$@" >"$log.pipe" 2>&1 3>&- &
     exec 4<"$log.pipe"
-    while IFS= read -r -u 4 line; do
+    while IFS= read -r -t 60 -u 4 line; do
         printf '%s\n' "$line" >>"$log"
         if [[ $line == *": ready on "* ]]; then
             cat <&4 >>"$log" 3>&- &

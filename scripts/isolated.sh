@@ -22,20 +22,25 @@ list_objects() {
     find /dev/shm -mindepth 1 -name 'haul.*' -printf '%f\n' | sort
 }
 
+as_before=()
 if [ "${1:-}" = --inside ]; then
-    shift
+    # Mounting takes a root, if only a mapped one; the command is who it was before.
+    [ "$2" -eq 0 ] || as_before=(unshare --map-user="$2" --map-group="$3")
+    shift 3
     mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
     # Unless the sources are there.
     [[ $(realpath "$0") == /tmp/* ]] || mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
-elif isolate=(unshare --mount --pid --fork --kill-child --mount-proc) &&
-    [ "$(id -u)" -eq 0 ] || isolate+=(--map-root-user) &&
-    "${isolate[@]}" mount -t tmpfs tmpfs /dev/shm 2>/dev/null; then
-    exec "${isolate[@]}" "$0" --inside "$@"
+else
+    isolate=(unshare --mount --pid --fork --kill-child --mount-proc)
+    [ "$(id -u)" -eq 0 ] || isolate+=(--map-root-user)
+    if "${isolate[@]}" mount -t tmpfs tmpfs /dev/shm 2>/dev/null; then
+        exec "${isolate[@]}" "$0" --inside "$(id -u)" "$(id -g)" "$@"
+    fi
 fi
 
 before=$(list_objects)
 code=0
-"$@" || code=$?
+"${as_before[@]}" "$@" || code=$?
 if left_behind && [ "$code" -eq 0 ]; then
     code=1
 fi
