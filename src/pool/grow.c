@@ -24,7 +24,6 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "pool/life.h"
-#include "pool/maps.h"
 #include "pool/object.h"
 #include "pool/wait.h"
 
@@ -90,13 +89,11 @@ static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *
     return false;
 }
 
-/* Make the object of a claimed buffer, and map it. */
+/* Make the object of a claimed buffer. It is mapped when it is used, like any other. */
 static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64_t bytes,
                                bool *out_huge, haul_error *err)
 {
     char object[HAUL__OBJECT_NAME_BYTES];
-    haul_buf *buf = &pool->bufs[claim->index];
-    void *map;
     int fd;
 
     haul__buffer_name(pool->name, pool->id, claim->index, object);
@@ -111,18 +108,13 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
         return s;
     }
     s = haul__object_furnish(fd, bytes, pool->g.mode, pool->gid, out_huge, err);
-    if (s == HAUL_OK) {
-        s = haul__object_map(fd, bytes, true, false, &map);
-    }
     haul__close(fd);
-    if (s != HAUL_OK) {
-        return s;
-    }
     HAUL__FAULT(GROW_OBJECT);
-    uint32_t born = haul__word_generation(claim->word);
-    haul__map_adopt(buf, map, bytes, born);
-    haul__store32_relaxed(&haul__record_of(pool, claim->index)->born, born);
-    return HAUL_OK;
+    if (s == HAUL_OK) {
+        haul__store32_relaxed(&haul__record_of(pool, claim->index)->born,
+                              haul__word_generation(claim->word));
+    }
+    return s;
 }
 
 /* Announce a claimed buffer as @phase once its object is there; take the claim back if not. */

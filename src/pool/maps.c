@@ -162,15 +162,6 @@ haul_status haul__map_ro_anew(haul_buf *buf)
     return map_anew(buf, &buf->ro, false);
 }
 
-void haul__map_adopt(haul_buf *buf, void *start, uint64_t bytes, uint32_t born)
-{
-    haul_pool *pool = buf->pool;
-    (void)pthread_mutex_lock(&pool->map_mutex);
-    make_room(pool, bytes);
-    replace(pool, &buf->rw, start, bytes, born);
-    (void)pthread_mutex_unlock(&pool->map_mutex);
-}
-
 haul_status haul__maps_preattach(haul_pool *pool)
 {
     for (uint32_t i = 0; i < pool->g.n_buffers; i++) {

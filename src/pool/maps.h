@@ -46,9 +46,6 @@ static inline HAUL_MUST_CHECK haul_status haul__map_ro(haul_buf *buf)
     return haul__map_is_current(buf, &buf->ro) ? HAUL_OK : haul__map_ro_anew(buf);
 }
 
-/* A maker's mapping of the object it has just made. */
-void haul__map_adopt(haul_buf *buf, void *start, uint64_t bytes, uint32_t born);
-
 /* Map every buffer that exists, read-only. Failures: HAUL_NOMEM. */
 HAUL_MUST_CHECK haul_status haul__maps_preattach(haul_pool *pool);
 
