@@ -16,8 +16,9 @@ build=(
     libgrpc-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
     libprotobuf-c-dev protobuf-c-compiler grpc-proto
     libcyaml-dev libyaml-dev libsmartcols-dev libcmocka-dev libsystemd-dev libssl-dev
+    libboost-dev
 )
-tests=(clang libclang-rt-14-dev llvm jq strace procps)
+tests=(clang libclang-rt-14-dev llvm jq strace procps spin)
 checks=(clang-format-14 clang-tidy)
 
 case "${1:-}" in

@@ -10,13 +10,20 @@
  *
  *   alloc_release           take a 64 KiB buffer and let it go
  *   full_cycle              the same with share, attach and detach in between
+ *   ..._65536b              the same in a pool of 65,536 buffers
+ *   ..._200p                the same in a pool that 200 participants have joined
+ *   boost_alloc_free        allocate and deallocate 64 KiB with Boost.Interprocess
  *   attach_warm             attach and detach by another participant, mapped before
  *   attach_cold_64MiB       attach by a participant that has never mapped the buffer, read a byte
  *                           of each 4 KiB page, detach
  *   attach_cold_64MiB_map   the same without reading
+ *   read_cold_64MiB         attach by a participant that has never mapped the buffer, sum all of
+ *                           it, detach
+ *   read_attached_64MiB     the same by one that has: the read itself
  *   fill_64MiB              take a 64 MiB buffer, copy into it, let it go
  *   alloc_release_2p        alloc_release while a second process does the same
  *   full_cycle_2p           full_cycle while a second process does alloc_release
+ *   ratios                  the last line: what the above come to, each against its baseline
  *   memcpy_64MiB, read_64MiB, cas   baselines: copy, sum, uncontended compare-and-swap
  *
  * Nothing is pinned to a core. One thread; the pool is the program's own and is removed at the end,
@@ -124,6 +131,34 @@ static void print_results(arm *arms, size_t n)
     }
 }
 
+static double p50_of(arm *arms, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(arms[i].name, name) == 0) {
+            return bench_samples_percentile(&arms[i].samples, 50);
+        }
+    }
+    return 0;
+}
+
+static void print_ratios(arm *arms, size_t n)
+{
+#define P50(name) p50_of(arms, n, name)
+    const double fast = P50("alloc_release");
+    const double full = P50("full_cycle");
+    (void)printf("{\"name\": \"ratios\", \"boost_vs_alloc_release\": %.2f, "
+                 "\"boost_vs_full_cycle\": %.2f, \"alloc_release_65536b\": %.2f, "
+                 "\"full_cycle_65536b\": %.2f, \"alloc_release_200p\": %.2f, "
+                 "\"full_cycle_200p\": %.2f, \"alloc_release_2p\": %.2f, "
+                 "\"full_cycle_2p\": %.2f, \"read_cold_extra_us\": %.1f}\n",
+                 P50("boost_alloc_free") / fast, P50("boost_alloc_free") / full,
+                 P50("alloc_release_65536b") / fast, P50("full_cycle_65536b") / full,
+                 P50("alloc_release_200p") / fast, P50("full_cycle_200p") / full,
+                 P50("alloc_release_2p") / fast, P50("full_cycle_2p") / full,
+                 (P50("read_cold_64MiB") - P50("read_attached_64MiB")) / 1000);
+#undef P50
+}
+
 static bool run_all(fixture *f, bool smoke)
 {
     size_t many = smoke ? 5 : 2000;
@@ -132,6 +167,17 @@ static bool run_all(fixture *f, bool smoke)
     arm arms[] = {
         {.name = "alloc_release", .run = run_alloc_release, .batch = 1000, .n_samples = many},
         {.name = "full_cycle", .run = run_full_cycle, .batch = 1000, .n_samples = many},
+        {.name = "boost_alloc_free", .run = run_boost, .batch = 1000, .n_samples = many},
+        {.name = "alloc_release_65536b",
+         .run = run_alloc_release_wide,
+         .batch = 1000,
+         .n_samples = many},
+        {.name = "full_cycle_65536b", .run = run_full_cycle_wide, .batch = 1000, .n_samples = many},
+        {.name = "alloc_release_200p",
+         .run = run_alloc_release_crowd,
+         .batch = 1000,
+         .n_samples = many},
+        {.name = "full_cycle_200p", .run = run_full_cycle_crowd, .batch = 1000, .n_samples = many},
         {.name = "attach_warm", .run = run_attach_warm, .batch = 1000, .n_samples = many},
         {.name = "attach_cold_64MiB",
          .run = run_attach_cold,
@@ -143,6 +189,12 @@ static bool run_all(fixture *f, bool smoke)
          .batch = 1,
          .n_samples = some,
          .cold = true},
+        {.name = "read_cold_64MiB",
+         .run = run_read_cold,
+         .batch = 1,
+         .n_samples = few,
+         .cold = true},
+        {.name = "read_attached_64MiB", .run = run_read_attached, .batch = 1, .n_samples = few},
         {.name = "fill_64MiB", .run = run_fill, .batch = 1, .n_samples = few},
         {.name = "alloc_release_2p",
          .run = run_alloc_release,
@@ -166,74 +218,12 @@ static bool run_all(fixture *f, bool smoke)
     ok = ok && run_arms(arms, n, f, false) && run_paired(arms, n, f);
     if (ok) {
         print_results(arms, n);
+        print_ratios(arms, n);
     }
     for (size_t i = 0; i < n; i++) {
         bench_samples_fini(&arms[i].samples);
     }
     return ok;
-}
-
-/* A filled and shared buffer. */
-static bool share_filled(fixture *f, uint64_t len, haul_buf **out_buf, haul_key *out_key)
-{
-    if (haul_buf_alloc(f->pool, len, NULL, out_buf) != HAUL_OK) {
-        return false;
-    }
-    memcpy(haul_buf_data(*out_buf), f->source, len);
-    return haul_buf_share(*out_buf, len, out_key) == HAUL_OK;
-}
-
-/* What the readers see is what was filled in. */
-static bool check_bytes(fixture *f)
-{
-    haul_view view;
-    if (haul_attach(f->reader, &f->large_key, LARGE_BYTES, &view) != HAUL_OK) {
-        return false;
-    }
-    bool ok = memcmp(view.data, f->source, LARGE_BYTES) == 0;
-    haul_detach(&view);
-    return ok;
-}
-
-static bool set_up(fixture *f)
-{
-    static const haul_class_config classes[] = {
-        {.size_bytes = SMALL_BYTES, .n_initial = 16, .n_max = 16},
-        {.size_bytes = LARGE_BYTES, .n_initial = 2, .n_max = 2},
-    };
-    haul_pool_config config = {
-        .struct_size = sizeof(config), .classes = classes, .n_classes = 2, .n_participants = 16};
-    haul_error err = {0};
-    if (haul_pool_create(f->pool_name, &config, NULL, &f->pool, &err) != HAUL_OK) {
-        (void)fprintf(stderr, "bench_pool: %s\n", err.text);
-        return false;
-    }
-    f->source = malloc(LARGE_BYTES);
-    f->target = malloc(LARGE_BYTES);
-    if (f->source == NULL || f->target == NULL) {
-        return false;
-    }
-    bench_fill(f->source, LARGE_BYTES);
-    return haul_pool_open(f->pool_name, NULL, &f->reader, NULL) == HAUL_OK &&
-           share_filled(f, SMALL_BYTES, &f->small, &f->small_key) &&
-           share_filled(f, LARGE_BYTES, &f->large, &f->large_key) && check_bytes(f);
-}
-
-/* True if the pool is sound after all that, and gone. */
-static bool tear_down(fixture *f)
-{
-    haul_buf_release(f->small);
-    haul_buf_release(f->large);
-    size_t n_findings = 0;
-    bool ok =
-        f->pool == NULL ||
-        (haul_pool_audit(f->pool, NULL, NULL, &n_findings, NULL) == HAUL_OK && n_findings == 0);
-    bool ours = f->pool != NULL;
-    haul_pool_close(f->reader);
-    haul_pool_close(f->pool);
-    free(f->source);
-    free(f->target);
-    return (!ours || haul_pool_remove(f->pool_name, true, NULL) == HAUL_OK) && ok;
 }
 
 static int usage(FILE *to, int code)
@@ -268,9 +258,9 @@ int main(int argc, char **argv)
     bench_catch_signals();
     char pool_name[HAUL_POOL_NAME_MAX + 1];
     (void)snprintf(pool_name, sizeof(pool_name), "bench-pool-%d", (int)getpid());
-    fixture f = {.pool_name = pool_name};
-    bool ok = set_up(&f);
+    fixture f = {.pool_name = pool_name, .n_wide = smoke ? N_WIDE / 64 : N_WIDE};
+    bool ok = fixture_init(&f);
     ok = ok && run_all(&f, smoke);
-    ok = tear_down(&f) && ok;
+    ok = fixture_fini(&f) && ok;
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

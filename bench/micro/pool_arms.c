@@ -13,11 +13,11 @@
 
 #define PAGE_BYTES 4096
 
-bool run_alloc_release(fixture *f, size_t n_ops)
+static bool alloc_release(haul_pool *pool, uint64_t len, size_t n_ops)
 {
     for (size_t i = 0; i < n_ops; i++) {
         haul_buf *buf = NULL;
-        if (haul_buf_alloc(f->pool, SMALL_BYTES, NULL, &buf) != HAUL_OK) {
+        if (haul_buf_alloc(pool, len, NULL, &buf) != HAUL_OK) {
             return false;
         }
         haul_buf_release(buf);
@@ -25,17 +25,17 @@ bool run_alloc_release(fixture *f, size_t n_ops)
     return true;
 }
 
-bool run_full_cycle(fixture *f, size_t n_ops)
+static bool full_cycle(haul_pool *pool, uint64_t len, size_t n_ops)
 {
     for (size_t i = 0; i < n_ops; i++) {
         haul_buf *buf = NULL;
         haul_key key;
         haul_view view;
-        if (haul_buf_alloc(f->pool, SMALL_BYTES, NULL, &buf) != HAUL_OK) {
+        if (haul_buf_alloc(pool, len, NULL, &buf) != HAUL_OK) {
             return false;
         }
-        if (haul_buf_share(buf, SMALL_BYTES, &key) != HAUL_OK ||
-            haul_attach(f->pool, &key, SMALL_BYTES, &view) != HAUL_OK) {
+        if (haul_buf_share(buf, len, &key) != HAUL_OK ||
+            haul_attach(pool, &key, len, &view) != HAUL_OK) {
             haul_buf_release(buf);
             return false;
         }
@@ -43,6 +43,41 @@ bool run_full_cycle(fixture *f, size_t n_ops)
         haul_buf_release(buf);
     }
     return true;
+}
+
+bool run_alloc_release(fixture *f, size_t n_ops)
+{
+    return alloc_release(f->pool, SMALL_BYTES, n_ops);
+}
+
+bool run_full_cycle(fixture *f, size_t n_ops)
+{
+    return full_cycle(f->pool, SMALL_BYTES, n_ops);
+}
+
+bool run_alloc_release_wide(fixture *f, size_t n_ops)
+{
+    return alloc_release(f->wide, TINY_BYTES, n_ops);
+}
+
+bool run_full_cycle_wide(fixture *f, size_t n_ops)
+{
+    return full_cycle(f->wide, TINY_BYTES, n_ops);
+}
+
+bool run_alloc_release_crowd(fixture *f, size_t n_ops)
+{
+    return alloc_release(f->crowded, TINY_BYTES, n_ops);
+}
+
+bool run_full_cycle_crowd(fixture *f, size_t n_ops)
+{
+    return full_cycle(f->crowded, TINY_BYTES, n_ops);
+}
+
+bool run_boost(fixture *f, size_t n_ops)
+{
+    return boost_arm_run(f->boost, SMALL_BYTES, n_ops);
 }
 
 bool run_attach_warm(fixture *f, size_t n_ops)
@@ -68,6 +103,29 @@ static bool attach_cold(fixture *f, size_t stride)
     }
     haul_detach(&view);
     return true;
+}
+
+static bool read_whole(haul_pool *pool, const haul_key *key, uint64_t *sum)
+{
+    haul_view view;
+    if (haul_attach(pool, key, LARGE_BYTES, &view) != HAUL_OK) {
+        return false;
+    }
+    *sum += bench_touch(view.data, view.len, true);
+    haul_detach(&view);
+    return true;
+}
+
+bool run_read_cold(fixture *f, size_t n_ops)
+{
+    (void)n_ops;
+    return read_whole(f->cold, &f->large_key, &f->sum);
+}
+
+bool run_read_attached(fixture *f, size_t n_ops)
+{
+    (void)n_ops;
+    return read_whole(f->reader, &f->large_key, &f->sum);
 }
 
 bool run_attach_cold(fixture *f, size_t n_ops)

@@ -10,15 +10,25 @@
 #include <shorthaul/pool.h>
 
 #include "bench.h"
+#include "boost_arm.h"
 
 #define SMALL_BYTES (64 * BENCH_KIB)
 #define LARGE_BYTES (64 * BENCH_MIB)
 
+#define N_WIDE     65536
+#define N_CROWD    200
+#define TINY_BYTES 4096
+
 typedef struct fixture {
     const char *pool_name;
-    haul_pool *pool;         /* the allocating participant */
-    haul_pool *reader;       /* a second participant, in this process too */
-    haul_pool *cold;         /* a third, that is new for each sample of a cold arm */
+    uint32_t n_wide;    /* buffers of the wide pool */
+    haul_pool *pool;    /* the allocating participant */
+    haul_pool *reader;  /* a second participant, in this process too */
+    haul_pool *cold;    /* a third, that is new for each sample of a cold arm */
+    haul_pool *wide;    /* a pool of n_wide buffers */
+    haul_pool *crowded; /* a pool with N_CROWD participants, all in this process */
+    haul_pool *crowd[N_CROWD];
+    boost_arm *boost;
     haul_buf *small, *large; /* shared, for the readers */
     haul_key small_key, large_key;
     uint8_t *source, *target; /* private, LARGE_BYTES each */
@@ -29,12 +39,27 @@ typedef struct fixture {
 /* Each does its operation @n_ops times; those on large buffers do it once, whatever @n_ops. */
 bool run_alloc_release(fixture *f, size_t n_ops);
 bool run_full_cycle(fixture *f, size_t n_ops);
+bool run_alloc_release_wide(fixture *f, size_t n_ops);
+bool run_full_cycle_wide(fixture *f, size_t n_ops);
+bool run_alloc_release_crowd(fixture *f, size_t n_ops);
+bool run_full_cycle_crowd(fixture *f, size_t n_ops);
+bool run_boost(fixture *f, size_t n_ops);
 bool run_attach_warm(fixture *f, size_t n_ops);
 bool run_attach_cold(fixture *f, size_t n_ops);
 bool run_attach_cold_map(fixture *f, size_t n_ops);
 bool run_fill(fixture *f, size_t n_ops);
 bool run_memcpy(fixture *f, size_t n_ops);
 bool run_read(fixture *f, size_t n_ops);
+bool run_read_cold(fixture *f, size_t n_ops);
+bool run_read_attached(fixture *f, size_t n_ops);
 bool run_cas(fixture *f, size_t n_ops);
+
+/* ---- pool_fixture.c ------------------------------------------------------------------------ */
+
+/* Make the pools and what is in them. Says why not on stderr. */
+bool fixture_init(fixture *f);
+
+/* True if the pools are sound after all that, and gone. */
+bool fixture_fini(fixture *f);
 
 #endif
