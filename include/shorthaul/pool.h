@@ -199,6 +199,9 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_alloc(haul_pool *pool, uint64_t le
  * that this process may not write (claimed, or shared already). */
 HAUL_API void *haul_buf_data(haul_buf *buf);
 
+/* The pool that a buffer belongs to. */
+HAUL_API haul_pool *haul_buf_pool(const haul_buf *buf);
+
 /* Bytes that fit into the buffer. */
 HAUL_API uint64_t haul_buf_capacity(const haul_buf *buf);
 

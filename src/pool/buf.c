@@ -35,6 +35,11 @@ void *haul_buf_data(haul_buf *buf)
     return is_phase(buf, HAUL__OWNED) ? buf->rw.start : NULL;
 }
 
+haul_pool *haul_buf_pool(const haul_buf *buf)
+{
+    return buf->pool;
+}
+
 uint64_t haul_buf_capacity(const haul_buf *buf)
 {
     if (is_phase(buf, HAUL__OWNED)) {

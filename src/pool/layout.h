@@ -197,10 +197,10 @@ typedef struct haul__name {
     haul__a32 index;
     haul__a32 generation;
     haul__a64 name[HAUL__NAME_WORDS]; /* bytes, padded with zeros */
-    uint8_t tail[2 * HAUL__LINE - 80];
+    uint8_t tail[48];
 } haul__name;
 
-_Static_assert(sizeof(haul__name) == 2 * HAUL__LINE, "layout");
+_Static_assert(sizeof(haul__name) == 2 * (size_t)HAUL__LINE, "layout");
 _Static_assert(8 * HAUL__NAME_WORDS == HAUL_BUF_NAME_MAX + 1, "layout");
 
 /* ---- Counters ------------------------------------------------------------------------------ */

@@ -240,10 +240,11 @@ void haul__names_mend(haul_pool *pool)
         uint64_t word = haul__load64_acquire(&entry->state);
         bool is_nobodys = phase_of(word) == HAUL__NAME_WRITING &&
                           (haul__word_who(word) == 0 || haul__word_who(word) > pool->g.n_slots);
-        if (phase_of(word) > HAUL__NAME_PUBLISHED || is_nobodys) { /* no member writes this */
-            (void)free_entry(entry, word);
-        } else if (phase_of(word) == HAUL__NAME_PUBLISHED &&
-                   (!haul__name_read(pool, i, &copy) || !haul__name_leads_somewhere(pool, &copy))) {
+        bool is_garbage = phase_of(word) > HAUL__NAME_PUBLISHED || is_nobodys;
+        bool leads_nowhere =
+            phase_of(word) == HAUL__NAME_PUBLISHED &&
+            (!haul__name_read(pool, i, &copy) || !haul__name_leads_somewhere(pool, &copy));
+        if (is_garbage || leads_nowhere) {
             (void)free_entry(entry, word);
         }
     }

@@ -69,19 +69,14 @@ static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_paylo
         return status;
     }
     haul__given *given = &call->given[call->n_given++];
-    *given = (haul__given){.key = key, .pool = haul__server_pool(call->server, key.pool_id)};
-    if (given->pool != call->accept_pool) {
-        /* The slot is another process's there. */
-        given->pool = given->pool ? given->pool : call->accept_pool;
-        return HAUL_INVALID;
-    }
+    *given = (haul__given){.key = key, .pool = call->accept_pool};
     haul_payload_set_key(out, &key, len);
     return HAUL_OK;
 }
 
 haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
 {
-    if (!call->accept_pool) {
+    if (!call->accept_pool || haul_buf_pool(buf) != call->accept_pool) {
         return put_inline(call, buf, len, out);
     }
     haul_status status = reserve_given(call);

@@ -39,9 +39,8 @@ static void start(peer *p, const char *role, const char *pool, const char *addre
     assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
     (void)posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     (void)posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    char *argv[] = {(char *)TRANSPORT_PEER, (char *)(uintptr_t)role,
-                    (char *)pool,           (char *)(uintptr_t)address,
-                    (char *)mode,           NULL};
+    char *argv[] = {(char *)TRANSPORT_PEER, (char *)role, (char *)pool,
+                    (char *)address,        (char *)mode, NULL};
     assert_int_equal(posix_spawn(&p->pid, TRANSPORT_PEER, &actions, NULL, argv, environ), 0);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(in[0]);
