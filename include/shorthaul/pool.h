@@ -189,6 +189,8 @@ typedef struct haul_alloc_opts {
  *                             used up; dead participants were reaped before saying so
  *             HAUL_TIMEOUT    the same, and wait_ns has passed
  *             HAUL_TOO_BIG    @len exceeds haul_pool_max_bytes()
+ *             HAUL_NOT_FOUND  the pool has been removed by force, and this process has not mapped
+ *                             the buffer
  * Failures:   HAUL_INVALID (observer, forked child, options), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_buf_alloc(haul_pool *pool, uint64_t len,
@@ -285,7 +287,9 @@ typedef struct haul_view {
  *
  * Ownership:  the view is the caller's, until haul_detach().
  * Blocking:   never. No system call if this process has mapped the buffer before.
- * Conditions: HAUL_STALE  released meanwhile, or the ticket is not this buffer's
+ * Conditions: HAUL_STALE      released meanwhile, or the ticket is not this buffer's
+ *             HAUL_NOT_FOUND  the pool has been removed by force, and this process has not mapped
+ *                             the buffer
  * Failures:   HAUL_INVALID (another pool's key; index, offset or length out of bounds; observer;
  *             forked child), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
  */

@@ -125,8 +125,12 @@ static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
     haul__buffer_name(pool->name, pool->id, buf->index, object);
     haul_status s = haul__object_open(object, pool->gid, writable, &fd, &bytes, NULL);
     if (s != HAUL_OK) {
-        /* The word says that it exists. */
-        return s == HAUL_NOT_FOUND ? HAUL_CORRUPT : s;
+        if (s != HAUL_NOT_FOUND) {
+            return s;
+        }
+        /* The word says that it exists: then somebody has removed the pool by force. */
+        uint32_t state = haul__load32_seq(&haul__header_of(pool)->state);
+        return state == HAUL__POOL_REMOVED ? HAUL_NOT_FOUND : HAUL_CORRUPT;
     }
     if (born == 0 || bytes == 0 || bytes < pool->g.classes[buf->class_index].capacity_bytes) {
         s = HAUL_CORRUPT;

@@ -331,11 +331,13 @@ static void a_pool_in_use_is_not_removed_unless_forced(void **state)
     assert_ok(haul_pool_remove(name, true, NULL));
     /* It goes on for those who have it, makes nothing new, and cannot be found. */
     assert_int_equal(view.data[99], 6);
-    haul_buf_release(test_alloc(mine, 100));
+    haul_buf *more;
+    haul_buf_release(buf);
+    haul_detach(&view);
+    haul_buf_release(test_alloc(mine, 100)); /* the one that is mapped */
+    assert_status(haul_buf_alloc(mine, 60000, NULL, &more), HAUL_NOT_FOUND);
     assert_status(haul_pool_grow(mine, 0, 8, NULL), HAUL_NOT_FOUND);
     assert_status(haul_pool_open(name, NULL, &gone, NULL), HAUL_NOT_FOUND);
-    haul_detach(&view);
-    haul_buf_release(buf);
     haul_pool_close(mine);
     assert_status(haul_pool_remove(name, true, NULL), HAUL_NOT_FOUND);
     (void)pool;
