@@ -197,12 +197,15 @@ haul_status haul_pool_withdraw(haul_pool *pool, const char *name)
     }
     uint32_t index = copy.key.index;
     uint64_t word = haul__load64_seq(&haul__record_of(pool, index)->state);
-    if (haul__word_is_life(word, copy.key.generation, HAUL__KEPT) &&
-        haul__retire(pool, index, word)) {
+    bool retired = haul__word_is_life(word, copy.key.generation, HAUL__KEPT) &&
+                   haul__retire(pool, index, word);
+    if (retired) {
         HAUL__FAULT(WITHDRAW_RETIRED);
         haul__finish(pool, haul__geometry_class_of(&pool->g, index), index);
     }
-    return free_entry(haul__name_of(pool, i), copy.word) ? HAUL_OK : HAUL_NOT_FOUND;
+    /* Once the buffer is retired, a sweep may take its entry first. */
+    bool freed = free_entry(haul__name_of(pool, i), copy.word);
+    return retired || freed ? HAUL_OK : HAUL_NOT_FOUND;
 }
 
 /* ---- Taking away --------------------------------------------------------------------------- */
