@@ -324,7 +324,8 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_view(haul_buf *buf, haul_view *out
  *
  * Ownership:  takes @buf if @persistent, on HAUL_OK; else it stays the caller's.
  * Blocking:   never.
- * Conditions: HAUL_EXISTS     another buffer has that name
+ * Conditions: HAUL_EXISTS     another buffer has that name; of two that publish it at the same moment
+ *                             both may be told so
  *             HAUL_EXHAUSTED  all of the pool's names are in use
  * Failures:   HAUL_INVALID (name; not shared by this process), HAUL_CORRUPT
  */
@@ -471,7 +472,8 @@ typedef struct haul_pool_info {
     haul_class_info *classes;
     haul_participant_info *participants;
     uint64_t quota_bytes;
-    uint32_t n_names;
+    uint32_t n_names_max; /* names that there are */
+    uint32_t n_names;     /* those in use */
     haul_name_info *names;
 } haul_pool_info;
 

@@ -12,7 +12,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_FAILURE = 1,   /* something failed, or was refused */
     CLI_USAGE = 2,     /* the command line is not right */
-    CLI_NOT_FOUND = 3, /* no such pool, or the key's buffer has moved on */
+    CLI_NOT_FOUND = 3, /* no such pool or name, or the key's buffer has moved on */
     CLI_FINDINGS = 4   /* the audit found something */
 };
 
@@ -30,6 +30,7 @@ enum cli_exit cmd_pool_audit(int argc, char **argv);
 enum cli_exit cmd_pool_reap(int argc, char **argv);
 enum cli_exit cmd_pool_rm(int argc, char **argv);
 enum cli_exit cmd_pool_create(int argc, char **argv);
+enum cli_exit cmd_pool_withdraw(int argc, char **argv);
 enum cli_exit cmd_put(int argc, char **argv);
 enum cli_exit cmd_get(int argc, char **argv);
 enum cli_exit cmd_health(int argc, char **argv);

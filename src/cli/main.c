@@ -23,8 +23,9 @@ static const command commands[] = {
     {"pool", "reap", "take back what dead processes owned and held", cmd_pool_reap},
     {"pool", "rm", "remove a pool", cmd_pool_rm},
     {"pool", "create", "create a pool without a sidecar", cmd_pool_create},
+    {"pool", "withdraw", "take a published buffer's name away", cmd_pool_withdraw},
     {NULL, "put", "share a file's bytes and print their key", cmd_put},
-    {NULL, "get", "write the bytes behind a key", cmd_get},
+    {NULL, "get", "write the bytes behind a key or a name", cmd_get},
     {NULL, "health", "ask a sidecar whether it serves", cmd_health},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -45,10 +46,10 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < N_COMMANDS; i++) {
         const command *c = &commands[i];
         (void)fprintf(out, "  %s%s%-*s %s\n", c->group ? c->group : "", c->group ? " " : "",
-                      c->group ? 7 : 12, c->name, c->summary);
+                      c->group ? 8 : 13, c->name, c->summary);
     }
     (void)fputs("\nshorthaul COMMAND --help tells more. Exit codes: 0 done; 1 failed or refused; "
-                "2 wrong\nusage; 3 no such pool or key; 4 the audit found something.\n",
+                "2 wrong\nusage; 3 no such pool, key or name; 4 the audit found something.\n",
                 out);
 }
 

@@ -3,11 +3,12 @@
 
 /*
  * The commands that pass bytes: put shares a file's bytes and holds them, get writes the bytes
- * behind a key.
+ * behind a key or a name.
  *
  * One thread. put owns its buffer from the first byte until it ends: a signal makes it let go, and
- * if it is killed, the buffer is reaped. get pins the buffer while it writes, so that the bytes
- * stay the same even if put ends meanwhile.
+ * if it is killed, the buffer is reaped. With --persistent the pool owns it instead from the moment
+ * that it has a name. get pins the buffer while it writes, so that the bytes stay the same even if
+ * put ends meanwhile.
  */
 
 #include <errno.h>
@@ -31,6 +32,8 @@
 struct put {
     const char *file;
     const char *pool;
+    const char *name; /* NULL: none */
+    bool persistent;
 };
 
 static error_t parse_put(int key, char *arg, struct argp_state *state)
@@ -40,11 +43,22 @@ static error_t parse_put(int key, char *arg, struct argp_state *state)
     case 'p':
         put->pool = arg;
         return 0;
+    case 'n':
+        put->name = arg;
+        return 0;
+    case 'P':
+        put->persistent = true;
+        return 0;
     case ARGP_KEY_ARG:
         command_take_name(state, &put->file, arg);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "FILE is missing; '-' is standard input");
+        return 0;
+    case ARGP_KEY_END:
+        if (put->persistent && !put->name) {
+            argp_error(state, "--persistent needs --name, or nobody could withdraw the buffer");
+        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -74,45 +88,88 @@ static void wait_for_signal(int signal_fd)
     }
 }
 
-/* Share the buffer, say its key, and hold it until a signal comes. */
-static enum cli_exit share_and_hold(const struct put *put, haul_buf *buf, uint64_t len,
-                                    int signal_fd)
+/* Share the buffer, and publish it if it is to have a name. */
+static enum cli_exit share(const struct put *put, haul_buf *buf, uint64_t len, haul_key *out_key)
 {
-    haul_key key;
-    char text[HAUL_KEY_TEXT_BYTES];
-    haul_status status = haul_buf_share(buf, len, &key);
+    haul_status status = haul_buf_share(buf, len, out_key);
     if (status != HAUL_OK) {
         return report_status(put->file, status, NULL);
     }
-    haul_key_format(&key, len, text);
+    if (put->name) {
+        status = haul_buf_publish(buf, put->name, put->persistent);
+    }
+    return status == HAUL_OK ? CLI_OK : report_name(put->pool, put->name, status);
+}
+
+static enum cli_exit say_key(const haul_key *key, uint64_t len)
+{
+    char text[HAUL_KEY_TEXT_BYTES];
+    haul_key_format(key, len, text);
     (void)printf("%s\n", text);
-    enum cli_exit code = report_written(CLI_OK);
+    return report_written(CLI_OK);
+}
+
+/* Pass the buffer on: to the pool, or to readers for as long as no signal comes. */
+static enum cli_exit pass_on(const struct put *put, haul_pool *pool, haul_buf *buf, uint64_t len,
+                             int signal_fd)
+{
+    haul_key key;
+    enum cli_exit code = share(put, buf, len, &key);
+    if (code != CLI_OK) {
+        haul_buf_release(buf);
+        return code;
+    }
+    code = say_key(&key, len);
+    if (put->persistent) { /* the buffer is the pool's; but what failed leaves nothing behind */
+        if (code != CLI_OK) {
+            (void)!haul_pool_withdraw(pool, put->name);
+        }
+        return code;
+    }
     if (code == CLI_OK) {
         wait_for_signal(signal_fd);
     }
+    haul_buf_release(buf);
     return code;
+}
+
+/* Before a file is read that may be large: whether its name can be had, as far as one can tell. */
+static enum cli_exit check_name(const struct put *put, haul_pool *pool)
+{
+    haul_key key;
+    uint64_t len;
+    haul_status status = haul_pool_find(pool, put->name, &key, &len);
+    if (status == HAUL_NOT_FOUND) {
+        return CLI_OK;
+    }
+    return report_name(put->pool, put->name, status == HAUL_OK ? HAUL_EXISTS : status);
+}
+
+static enum cli_exit fill_and_pass_on(const struct put *put, haul_pool *pool, int fd, int signal_fd)
+{
+    haul_buf *buf = NULL;
+    uint64_t len = 0;
+    haul_error err = {0};
+    haul_status status = fill_from(pool, fd, signal_fd, &buf, &len, &err);
+    if (status == HAUL_AGAIN) {
+        return report(CLI_FAILURE, "%s: interrupted", put->file);
+    }
+    return status == HAUL_OK ? pass_on(put, pool, buf, len, signal_fd)
+                             : report_status(put->file, status, &err);
 }
 
 static enum cli_exit put_from(const struct put *put, int fd, int signal_fd)
 {
     haul_pool *pool = NULL;
-    haul_buf *buf = NULL;
-    uint64_t len = 0;
     haul_error err = {0};
     haul_status status = source_join(put->pool, "shorthaul put", &pool, &err);
     if (status != HAUL_OK) {
         return report_status(put->pool, status, &err);
     }
-    enum cli_exit code;
-    status = fill_from(pool, fd, signal_fd, &buf, &len, &err);
-    if (status == HAUL_AGAIN) {
-        code = report(CLI_FAILURE, "%s: interrupted", put->file);
-    } else if (status != HAUL_OK) {
-        code = report_status(put->file, status, &err);
-    } else {
-        code = share_and_hold(put, buf, len, signal_fd);
+    enum cli_exit code = put->name ? check_name(put, pool) : CLI_OK;
+    if (code == CLI_OK) {
+        code = fill_and_pass_on(put, pool, fd, signal_fd);
     }
-    haul_buf_release(buf);
     haul_pool_close(pool);
     return code;
 }
@@ -120,7 +177,11 @@ static enum cli_exit put_from(const struct put *put, int fd, int signal_fd)
 enum cli_exit cmd_put(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"pool", 'p', "NAME", 0, "The pool to use. Default: " POOL_DEFAULT, 0}, {0}};
+        {"pool", 'p', "NAME", 0, "The pool to use. Default: " POOL_DEFAULT, 0},
+        {"name", 'n', "BUFFER", 0, "Publish the buffer under this name", 0},
+        {"persistent", 'P', NULL, 0,
+         "Leave the published buffer to the pool, until it is withdrawn, and end at once", 0},
+        {0}};
     const struct argp argp = {
         .options = options,
         .parser = parse_put,
@@ -149,15 +210,31 @@ enum cli_exit cmd_put(int argc, char **argv)
 
 /* ---- get ----------------------------------------------------------------------------------- */
 
+struct get {
+    const char *text; /* of a key; or NULL, and a name */
+    const char *pool;
+    const char *name;
+};
+
 static error_t parse_get(int key, char *arg, struct argp_state *state)
 {
-    const char **text = state->input;
+    struct get *get = state->input;
     switch (key) {
-    case ARGP_KEY_ARG:
-        command_take_name(state, text, arg);
+    case 'p':
+        get->pool = arg;
         return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "KEY is missing");
+    case 'n':
+        get->name = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        command_take_name(state, &get->text, arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (!get->text && !get->name) {
+            argp_error(state, "KEY is missing, or --name");
+        } else if (get->text && (get->name || get->pool)) {
+            argp_error(state, "a key says all; --name and --pool go without one");
+        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -221,25 +298,14 @@ static enum cli_exit get_from(haul_pool *pool, const haul_key *key, uint64_t len
     return code;
 }
 
-enum cli_exit cmd_get(int argc, char **argv)
+static enum cli_exit get_by_key(const char *text)
 {
-    const struct argp argp = {.parser = parse_get,
-                              .args_doc = "KEY",
-                              .doc = "Write the bytes behind a key to standard output, which must "
-                                     "not be a terminal."};
-    const char *text = NULL;
     haul_key key;
     uint64_t len = 0;
     haul_pool *pool = NULL;
     haul_error err = {0};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &text) != 0) {
-        return CLI_FAILURE;
-    }
     if (haul_key_parse(text, &key, &len) != HAUL_OK) {
         return report(CLI_USAGE, "this is not a key as 'shorthaul put' prints it");
-    }
-    if (isatty(STDOUT_FILENO)) {
-        return report(CLI_USAGE, "the bytes are not written to a terminal; redirect the output");
     }
     haul_status status = join_by_id(key.pool_id, &pool, &err);
     if (status == HAUL_NOT_FOUND) {
@@ -251,4 +317,43 @@ enum cli_exit cmd_get(int argc, char **argv)
     enum cli_exit code = get_from(pool, &key, len);
     haul_pool_close(pool);
     return code;
+}
+
+static enum cli_exit get_by_name(const char *pool_name, const char *name)
+{
+    haul_key key;
+    uint64_t len = 0;
+    haul_pool *pool = NULL;
+    haul_error err = {0};
+    haul_status status = source_join(pool_name, "shorthaul get", &pool, &err);
+    if (status != HAUL_OK) {
+        return report_status(pool_name, status, &err);
+    }
+    status = haul_pool_find(pool, name, &key, &len);
+    enum cli_exit code =
+        status == HAUL_OK ? get_from(pool, &key, len) : report_name(pool_name, name, status);
+    haul_pool_close(pool);
+    return code;
+}
+
+enum cli_exit cmd_get(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"name", 'n', "BUFFER", 0, "The buffer published under this name, and no key", 0},
+        {"pool", 'p', "NAME", 0, "The pool that it is published in. Default: " POOL_DEFAULT, 0},
+        {0}};
+    const struct argp argp = {.options = options,
+                              .parser = parse_get,
+                              .args_doc = "KEY\n--name=BUFFER",
+                              .doc = "Write the bytes behind a key, or a published buffer's, to "
+                                     "standard output, which must not be a terminal."};
+    struct get get = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &get) != 0) {
+        return CLI_FAILURE;
+    }
+    if (isatty(STDOUT_FILENO)) {
+        return report(CLI_USAGE, "the bytes are not written to a terminal; redirect the output");
+    }
+    return get.text ? get_by_key(get.text)
+                    : get_by_name(get.pool ? get.pool : POOL_DEFAULT, get.name);
 }

@@ -2,11 +2,12 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * The commands that change pools: create, reap, rm. For a machine without a sidecar, and for what
- * is left after one.
+ * The commands that change pools: create, reap, rm, withdraw. For a machine without a sidecar, and
+ * for what is left after one.
  *
  * One thread. A process that dies while it creates or removes leaves a pool that the next one to
- * create or remove it cleans up.
+ * create or remove it cleans up; one that dies while it withdraws leaves a name that the next sweep
+ * takes away.
  */
 
 #include <grp.h>
@@ -153,12 +154,60 @@ enum cli_exit cmd_pool_rm(int argc, char **argv)
     return status == HAUL_OK ? CLI_OK : report_status(removal.name, status, &err);
 }
 
+/* ---- pool withdraw ------------------------------------------------------------------------- */
+
+struct withdrawal {
+    const char *pool;
+    const char *name;
+};
+
+static error_t parse_withdrawal(int key, char *arg, struct argp_state *state)
+{
+    struct withdrawal *withdrawal = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        command_take_name(state, withdrawal->pool ? &withdrawal->name : &withdrawal->pool, arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (!withdrawal->name) {
+            argp_error(state, "%s is missing", withdrawal->pool ? "BUFFER" : "NAME");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+enum cli_exit cmd_pool_withdraw(int argc, char **argv)
+{
+    const struct argp argp = {
+        .parser = parse_withdrawal,
+        .args_doc = "NAME BUFFER",
+        .doc = "Take the name BUFFER away from a published buffer of the pool NAME. A persistent "
+               "buffer is free as soon as its readers let go."};
+    struct withdrawal withdrawal = {0};
+    haul_pool *pool = NULL;
+    haul_error err = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &withdrawal) != 0) {
+        return CLI_FAILURE;
+    }
+    haul_status status = source_join(withdrawal.pool, "shorthaul withdraw", &pool, &err);
+    if (status != HAUL_OK) {
+        return report_status(withdrawal.pool, status, &err);
+    }
+    status = haul_pool_withdraw(pool, withdrawal.name);
+    haul_pool_close(pool);
+    return status == HAUL_OK ? CLI_OK : report_name(withdrawal.pool, withdrawal.name, status);
+}
+
 /* ---- pool create --------------------------------------------------------------------------- */
 
 enum {
     OPT_BUDGET = 256,
+    OPT_QUOTA,
     OPT_MEASURED,
     OPT_PARTICIPANTS,
+    OPT_NAMES,
     OPT_MODE,
     OPT_GROUP
 };
@@ -178,11 +227,14 @@ static const struct argp_option create_options[] = {
      "Bound on all buffers together. Default: what the classes may "
      "grow to",
      0},
+    {"quota", OPT_QUOTA, "SIZE", 0,
+     "Bound on what one participant may own by allocation. Default: none", 0},
     {"measured", OPT_MEASURED, "COUNT", 0,
      "Up to so many buffers made to measure beyond the "
      "largest class; needs --budget",
      0},
     {"participants", OPT_PARTICIPANTS, "COUNT", 0, "Processes that may join. Default: 256", 0},
+    {"names", OPT_NAMES, "COUNT", 0, "Buffers that may be published at one time. Default: 64", 0},
     {"mode", OPT_MODE, "MODE", 0, "0600 (the default) or 0660", 0},
     {"group", OPT_GROUP, "GROUP", 0, "Group of the objects; with it the mode is 0660", 0},
     {0}};
@@ -243,6 +295,17 @@ static void check_number(struct argp_state *state, const char *option, const cha
     }
 }
 
+/* 1 to @max: to the library 0 would mean its default. */
+static void take_count(struct argp_state *state, const char *option, const char *text, uint32_t max,
+                       uint32_t *out)
+{
+    const char *why = "";
+    check_number(state, option, text, units_parse_count(text, max, out, &why), &why);
+    if (*out == 0) {
+        argp_error(state, "--%s: '%s' is not in 1..%" PRIu32, option, text, max);
+    }
+}
+
 static error_t parse_creation(int key, char *arg, struct argp_state *state)
 {
     struct creation *c = state->input;
@@ -256,15 +319,19 @@ static error_t parse_creation(int key, char *arg, struct argp_state *state)
         check_number(state, "budget", arg, units_parse_bytes(arg, &config->budget_bytes, &why),
                      &why);
         return 0;
+    case OPT_QUOTA:
+        check_number(state, "quota", arg, units_parse_bytes(arg, &config->quota_bytes, &why), &why);
+        return 0;
     case OPT_MEASURED:
         check_number(state, "measured", arg,
                      units_parse_count(arg, HAUL_CLASS_BUFFERS_MAX, &config->n_measured_max, &why),
                      &why);
         return 0;
     case OPT_PARTICIPANTS:
-        check_number(state, "participants", arg,
-                     units_parse_count(arg, HAUL_PARTICIPANTS_MAX, &config->n_participants, &why),
-                     &why);
+        take_count(state, "participants", arg, HAUL_PARTICIPANTS_MAX, &config->n_participants);
+        return 0;
+    case OPT_NAMES:
+        take_count(state, "names", arg, HAUL_NAMES_MAX, &config->n_names);
         return 0;
     case OPT_MODE:
         check_number(state, "mode", arg, units_parse_mode(arg, &config->mode, &why), &why);

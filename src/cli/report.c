@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <shorthaul/pool.h>
+
 enum cli_exit report(enum cli_exit code, const char *fmt, ...)
 {
     va_list args;
@@ -62,6 +64,23 @@ enum cli_exit report_status(const char *what, haul_status status, const haul_err
 {
     bool told = err && err->text[0] != '\0';
     return report(exit_of(status), "%s: %s", what, told ? err->text : words_of(status));
+}
+
+enum cli_exit report_name(const char *pool, const char *name, haul_status status)
+{
+    switch (status) {
+    case HAUL_INVALID:
+        return report(CLI_USAGE, "'%.64s' cannot be a buffer's name: 1 to %d characters, no spaces",
+                      name, HAUL_BUF_NAME_MAX);
+    case HAUL_NOT_FOUND:
+        return report(CLI_NOT_FOUND, "%s: no buffer is published as '%s'", pool, name);
+    case HAUL_EXISTS:
+        return report(CLI_FAILURE, "%s: a buffer is published as '%s' already", pool, name);
+    case HAUL_EXHAUSTED:
+        return report(CLI_FAILURE, "%s: all of the pool's names are in use", pool);
+    default:
+        return report_status(name, status, NULL);
+    }
 }
 
 enum cli_exit report_written(enum cli_exit code)

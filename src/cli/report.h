@@ -16,6 +16,9 @@ enum cli_exit report(enum cli_exit code, const char *fmt, ...)
 /* Say that @what ended with @status. @err may be NULL or empty. Returns the exit code for it. */
 enum cli_exit report_status(const char *what, haul_status status, const haul_error *err);
 
+/* Say that what was to be done with buffer name @name of @pool ended with @status. Likewise. */
+enum cli_exit report_name(const char *pool, const char *name, haul_status status);
+
 /* Flush stdout. Says so if it cannot be written. Returns @code, or CLI_FAILURE. */
 enum cli_exit report_written(enum cli_exit code);
 

@@ -54,6 +54,7 @@ void show_fill_pool(pool_row *row, const haul_pool_info *info)
     *row = (pool_row){.name = info->name,
                       .state = "ok",
                       .budget_bytes = info->budget_bytes,
+                      .quota_bytes = info->quota_bytes,
                       .total_bytes = info->bytes,
                       .control_bytes = info->control_bytes,
                       .slots = info->n_slots,

@@ -2,7 +2,8 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * What `shorthaul pool info` prints: a pool, its classes, its totals, its participants.
+ * What `shorthaul pool info` prints: a pool, its classes, its totals, its participants, its published
+ * buffers.
  *
  * One thread, no state.
  */
@@ -52,6 +53,8 @@ static const table_field class_lines[] = {
     CLASS_U64("ALLOCATIONS", allocations),
     CLASS_U64("SPILLS", spills),
     CLASS_U64("GROWS", grows),
+    CLASS_U64("WAITS", waits),
+    CLASS_U32("WAITING", n_waiting),
     CLASS_U64("EXHAUSTED", exhaustions),
     CLASS_U64("REAPS", reaps),
 };
@@ -73,12 +76,14 @@ static const table_field class_objects[] = {
     CLASS_U32("absent", n_absent),
     CLASS_U32("changing", n_changing),
     CLASS_U32("huge", n_huge),
+    CLASS_U32("waiting", n_waiting),
     CLASS_U64("bytes", bytes),
     CLASS_U64("allocations", allocations),
     CLASS_U64("releases", releases),
     CLASS_U64("spills", spills),
     CLASS_U64("grows", grows),
     CLASS_U64("waits", waits),
+    CLASS_U64("waited_ns", waited_ns),
     CLASS_U64("exhaustions", exhaustions),
     CLASS_U64("reaps", reaps),
     CLASS_U64("expirations", expirations),
@@ -117,6 +122,8 @@ static void add_to_total(class_row *total, const haul_class_info *info)
     sum->spills += info->spills;
     sum->grows += info->grows;
     sum->waits += info->waits;
+    sum->waited_ns += info->waited_ns;
+    sum->n_waiting += info->n_waiting;
     sum->exhaustions += info->exhaustions;
     sum->reaps += info->reaps;
     sum->expirations += info->expirations;
@@ -166,6 +173,24 @@ static const table_field participant_objects[] = {
     PARTICIPANT("bytes_held", FIELD_U64, bytes_held),
 };
 
+/* ---- pool info: published buffers ---------------------------------------------------------- */
+
+#define NAME(name, kind, member)                                                                   \
+    {                                                                                              \
+        name, kind, offsetof(haul_name_info, member)                                               \
+    }
+
+static const table_field name_lines[] = {
+    NAME("BUFFER", FIELD_CHARS, name), NAME("PERSISTENT", FIELD_BOOL, persistent),
+    NAME("OWNER", FIELD_U32, owner),   NAME("INDEX", FIELD_U32, index),
+    NAME("LENGTH", FIELD_BYTES, len),
+};
+static const table_field name_objects[] = {
+    NAME("name", FIELD_CHARS, name), NAME("persistent", FIELD_BOOL, persistent),
+    NAME("owner", FIELD_U32, owner), NAME("index", FIELD_U32, index),
+    NAME("length", FIELD_U64, len),
+};
+
 /* ---- pool info ----------------------------------------------------------------------------- */
 
 static const table_field pool_objects[] = {
@@ -177,6 +202,7 @@ static const table_field pool_objects[] = {
     {"control_bytes", FIELD_U64, offsetof(pool_row, control_bytes)},
     {"slots", FIELD_U32, offsetof(pool_row, slots)},
     {"mode", FIELD_CHARS, offsetof(pool_row, mode)},
+    {"quota_bytes", FIELD_U64, offsetof(pool_row, quota_bytes)},
 };
 
 static haul_status print_pool_members(const haul_pool_info *info, FILE *out)
@@ -209,6 +235,9 @@ static haul_status print_object(const haul_pool_info *info, const class_row *row
     status = first_failure(status, show_table(participant_objects, N_FIELDS(participant_objects),
                                               info->participants, sizeof(*info->participants),
                                               info->n_participants, true, out));
+    (void)fputs("], \"names\": [", out);
+    status = first_failure(status, show_table(name_objects, N_FIELDS(name_objects), info->names,
+                                              sizeof(*info->names), info->n_names, true, out));
     (void)fputs("]}", out);
     return status;
 }
@@ -218,14 +247,17 @@ static haul_status print_lines(const haul_pool_info *info, const class_row *rows
     char bytes[UNITS_TEXT_BYTES];
     char budget[UNITS_TEXT_BYTES];
     char control[UNITS_TEXT_BYTES];
+    char quota[UNITS_TEXT_BYTES];
+    bool has_quota = info->quota_bytes > 0;
     pool_row pool;
     show_fill_pool(&pool, info);
     (void)fprintf(out, "%s  %s  mode %s\n", pool.name, pool.uuid, pool.mode);
     (void)fprintf(out,
-                  "%" PRIu32 " buffers of %s in all, budget %s; control segment %s; "
+                  "%" PRIu32 " buffers of %s in all, budget %s%s%s; control segment %s; "
                   "%" PRIu32 " of %" PRIu32 " slots taken\n\n",
                   pool.n_buffers, units_format_bytes(pool.total_bytes, bytes),
-                  units_format_bytes(pool.budget_bytes, budget),
+                  units_format_bytes(pool.budget_bytes, budget), has_quota ? ", quota " : "",
+                  has_quota ? units_format_bytes(pool.quota_bytes, quota) : "",
                   units_format_bytes(pool.control_bytes, control), pool.n_participants, pool.slots);
     haul_status status = show_table(class_lines, N_FIELDS(class_lines), rows, sizeof(*rows),
                                     (size_t)info->n_classes + 1, false, out);
@@ -234,6 +266,11 @@ static haul_status print_lines(const haul_pool_info *info, const class_row *rows
         status = first_failure(status, show_table(participant_lines, N_FIELDS(participant_lines),
                                                   info->participants, sizeof(*info->participants),
                                                   info->n_participants, false, out));
+    }
+    if (info->n_names > 0) {
+        (void)fputc('\n', out);
+        status = first_failure(status, show_table(name_lines, N_FIELDS(name_lines), info->names,
+                                                  sizeof(*info->names), info->n_names, false, out));
     }
     return status;
 }

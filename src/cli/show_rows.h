@@ -20,6 +20,7 @@ typedef struct pool_row {
     char pool_id[19];
     char mode[8];
     uint64_t budget_bytes;
+    uint64_t quota_bytes;
     uint64_t total_bytes;
     uint64_t control_bytes;
     uint32_t slots;

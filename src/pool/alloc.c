@@ -42,6 +42,11 @@ typedef struct request {
 
 /* ---- One attempt --------------------------------------------------------------------------- */
 
+static uint64_t measured_bytes(uint64_t len)
+{
+    return (len + HAUL__PAGE_BYTES - 1) & ~(uint64_t)(HAUL__PAGE_BYTES - 1);
+}
+
 /* Take @bytes into this participant's quota. False: they exceed it. */
 static bool quota_take(haul_pool *pool, uint64_t bytes)
 {
@@ -114,8 +119,7 @@ static haul_status attempt(haul_pool *pool, const request *rq, haul__taken *out_
     if ((rq->policy & HAUL_ALLOC_MEASURED) == 0) {
         return HAUL_EXHAUSTED;
     }
-    uint64_t bytes = (rq->len + HAUL__PAGE_BYTES - 1) & ~(uint64_t)(HAUL__PAGE_BYTES - 1);
-    return grow_within_quota(pool, rq->class_index, bytes, out_taken);
+    return grow_within_quota(pool, rq->class_index, measured_bytes(rq->len), out_taken);
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
@@ -217,8 +221,14 @@ static haul_status hand_out(haul_pool *pool, const request *rq, const haul__take
     haul__counters *mine = &pool->my_counters[taken->class_index];
     buf->word = taken->word;
     buf->published = false;
+    buf->quota_bytes = haul__class_is_measured(pool, taken->class_index)
+                           ? measured_bytes(rq->len)
+                           : pool->g.classes[taken->class_index].capacity_bytes;
     (void)haul__add64_relaxed(&mine->requested[histogram_bucket(rq->len)], 1);
     haul_status s = haul__map_rw(buf);
+    if (s == HAUL_OK && buf->rw.bytes < rq->len) {
+        s = HAUL_CORRUPT; /* the object was made anew by somebody who took its word for ABSENT */
+    }
     if (s != HAUL_OK) {
         haul_buf_release(buf);
         return s;

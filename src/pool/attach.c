@@ -94,6 +94,7 @@ static haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint
     HAUL__FAULT(ATTACH_BIT_SET);
     haul_status s = compare(pool, key, len);
     HAUL__FAULT(ATTACH_PINNED);
+    haul__store32_relaxed(&buf->ro_used, haul__map_is_current(buf, &buf->ro));
     haul__store32_release(&buf->hold, HAUL__HOLD_ONE);
     return s;
 }

@@ -119,6 +119,7 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
     haul__let_go_of_map(buf);
     haul__quota_return(buf);
     buf->word = 0; /* before the store: the recipient may be another thread of this process */
+    haul__store32_relaxed(&buf->mine, 0);
     haul__store64_release(&record->state, given);
     HAUL__FAULT(GIVE_DONE);
     *out_key = key;
@@ -175,17 +176,21 @@ haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, h
         end > haul__load64_relaxed(&record->length)) {
         return HAUL_INVALID;
     }
+    haul_buf *buf = &pool->bufs[key->index];
+    if (haul__load32_relaxed(&buf->mine) != 0) { /* nobody gives what is ours */
+        return HAUL_CORRUPT;
+    }
     uint64_t mine = haul__word_moved(word, HAUL__SHARED, pool->slot);
     if (!haul__cas64_seq(&record->state, &word, mine)) {
         return HAUL_STALE;
     }
     HAUL__FAULT(CLAIM_DONE);
-    haul_buf *buf = &pool->bufs[key->index];
+    haul__store32_relaxed(&buf->mine, 1);
     buf->word = mine;
     buf->published = false;
     if (pool->g.quota_bytes != 0) { /* a gift is never refused, but it counts */
-        (void)haul__add64_relaxed(&pool->owned_bytes,
-                                  haul__capacity_of(pool, buf->class_index, buf->index));
+        buf->quota_bytes = haul__capacity_of(pool, buf->class_index, buf->index);
+        (void)haul__add64_relaxed(&pool->owned_bytes, buf->quota_bytes);
     }
     *out_buf = buf;
     return HAUL_OK;
@@ -234,6 +239,7 @@ void haul_buf_release(haul_buf *buf)
         haul__names_forget(pool, buf->index);
     }
     buf->word = 0; /* before the store: from then on it may be another thread's handle */
+    haul__store32_relaxed(&buf->mine, 0);
     if (!as_left) {
         return;
     }

@@ -73,11 +73,13 @@ static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *
     for (uint32_t i = *from; i < place->n_max; i++) {
         haul__record *record = haul__record_of(pool, place->first + i);
         uint64_t word = haul__load64_acquire(&record->state);
-        if (haul__word_phase(word) != HAUL__ABSENT) {
+        haul__a32 *mine_already = &pool->bufs[place->first + i].mine;
+        if (haul__word_phase(word) != HAUL__ABSENT || haul__load32_relaxed(mine_already) != 0) {
             continue;
         }
         uint64_t mine = haul__word(haul__word_generation(word) + 1, pool->slot, HAUL__CREATING, 0);
         if (haul__cas64_seq(&record->state, &word, mine)) {
+            haul__store32_relaxed(mine_already, 1);
             /* seq: either another maker's sum sees it, or my sum sees his. */
             haul__store64_seq(&record->capacity, bytes);
             HAUL__FAULT(GROW_CLAIMED);
@@ -87,6 +89,13 @@ static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *
         }
     }
     return false;
+}
+
+/* Take a claim back. */
+static void unclaim(haul_pool *pool, const haul__taken *claim)
+{
+    haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
+    haul__unmake(pool, claim->class_index, claim->index, claim->word);
 }
 
 /* Make the object of a claimed buffer. It is mapped when it is used, like any other. */
@@ -127,13 +136,17 @@ static haul_status make_buffer(haul_pool *pool, haul__taken *claim, uint64_t byt
         s = haul__fail(err, HAUL_NOT_FOUND, "the pool has been removed");
     }
     if (s != HAUL_OK) {
-        haul__unmake(pool, claim->class_index, claim->index, claim->word);
+        unclaim(pool, claim);
         return s;
     }
     uint32_t flags = (huge ? HAUL__FLAG_HUGE : 0) | (phase == HAUL__OWNED ? HAUL__FLAG_USED : 0);
     uint32_t who = phase == HAUL__OWNED ? pool->slot : HAUL__NOBODY;
     uint64_t made = haul__word(haul__word_generation(claim->word), who, phase, flags);
+    if (phase != HAUL__OWNED) {
+        haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
+    }
     if (!haul__cas64_seq(&haul__record_of(pool, claim->index)->state, &claim->word, made)) {
+        haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
         return haul__fail(err, HAUL_CORRUPT, "a buffer being made was changed by somebody else");
     }
     HAUL__FAULT(GROW_DONE);
@@ -169,7 +182,7 @@ static haul_status claim_within_budget(haul_pool *pool, uint32_t c, uint64_t byt
             return HAUL_OK;
         }
         for (uint32_t i = 0; i < n_claimed; i++) {
-            haul__unmake(pool, c, claims[i].index, claims[i].word);
+            unclaim(pool, &claims[i]);
         }
         if (sum - unfinished > pool->g.budget_bytes) {
             break;
@@ -215,7 +228,7 @@ haul_status haul__grow_to(haul_pool *pool, uint32_t c, uint32_t n, haul_error *e
                     haul__wake(pool);
                 }
             } else {
-                haul__unmake(pool, c, claims[i].index, claims[i].word);
+                unclaim(pool, &claims[i]);
             }
         }
         if (s != HAUL_OK) {

@@ -43,9 +43,13 @@ struct haul_buf {
     haul__map rw;
     haul__map ro;
     haul__a32 hold;
-    haul__a32 rw_use;  /* only where mapped bytes are bounded: see maps.c */
-    haul__a32 used_at; /* the same: tick of its last use */
-    bool published;    /* by this owner, in this life */
+    haul__a32
+        ro_used;    /* ro is looked through in this hold: it is not replaced until the hold ends */
+    haul__a32 mine; /* this process owns or makes it: a forged word makes no second owner here */
+    haul__a32 rw_use;     /* only where mapped bytes are bounded: see maps.c */
+    haul__a32 used_at;    /* the same: tick of its last use */
+    bool published;       /* by this owner, in this life */
+    uint64_t quota_bytes; /* what it counts for while this participant owns it */
 };
 
 typedef struct haul__local_class {
@@ -144,8 +148,7 @@ static inline uint64_t haul__capacity_of(const haul_pool *pool, uint32_t c, uint
 static inline void haul__quota_return(const haul_buf *buf)
 {
     if (buf->pool->g.quota_bytes != 0) {
-        (void)haul__add64_relaxed(&buf->pool->owned_bytes,
-                                  -haul__capacity_of(buf->pool, buf->class_index, buf->index));
+        (void)haul__add64_relaxed(&buf->pool->owned_bytes, -buf->quota_bytes);
     }
 }
 

@@ -153,6 +153,7 @@ static haul_status fill(const haul_pool *pool, haul_pool_info *info, tally *tall
     info->mode = pool->g.mode;
     info->n_slots = pool->g.n_slots;
     info->quota_bytes = pool->g.quota_bytes;
+    info->n_names_max = pool->g.n_names;
     info->budget_bytes = pool->g.budget_bytes;
     info->control_bytes = pool->g.total_bytes;
     info->n_classes = pool->g.n_classes;

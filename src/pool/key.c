@@ -32,7 +32,7 @@ static const char *parse_hex(const char *text, uint64_t *out_number)
     int n = 0;
     for (; *text != '\0' && *text != '-'; text++, n++) {
         const char *digit = strchr(digits, *text);
-        if (!digit || n == 16) {
+        if (!digit || n == 16 || (n == 1 && text[-1] == '0')) {
             return NULL;
         }
         number = number << 4 | (uint64_t)(digit - digits);

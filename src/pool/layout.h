@@ -170,7 +170,7 @@ _Static_assert(sizeof(haul__class) == HAUL__LINE, "layout");
  * publisher  FREE    -> WRITING     cas acqrel              it is his to write
  * publisher  WRITING -> PUBLISHED   store seq   publishers  all fields come first; then he looks for
  *                                               like him    the same name: of two, one sees the other,
- *                                                           and the entry with the lower index stays
+ *                                                           and takes his own entry away
  * withdrawer PUBLISHED -> FREE      cas acqrel  withdrawers a persistent buffer is RETIRED before it
  * reaper     WRITING, PUBLISHED     cas acqrel              under the dead slot's lock
  *            -> FREE

@@ -163,7 +163,16 @@ haul_status haul__map_rw_anew(haul_buf *buf)
 
 haul_status haul__map_ro_anew(haul_buf *buf)
 {
-    return map_anew(buf, &buf->ro, false);
+    haul_status s = HAUL_OK;
+    (void)pthread_mutex_lock(&buf->pool->map_mutex);
+    if (haul__load32_relaxed(&buf->ro_used) == 0 && !haul__map_is_current(buf, &buf->ro)) {
+        s = make_map(buf, &buf->ro, false);
+    }
+    if (s == HAUL_OK) {
+        haul__store32_release(&buf->ro_used, 1);
+    }
+    (void)pthread_mutex_unlock(&buf->pool->map_mutex);
+    return s;
 }
 
 haul_status haul__maps_preattach(haul_pool *pool)

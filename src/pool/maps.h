@@ -43,7 +43,11 @@ static inline HAUL_MUST_CHECK haul_status haul__map_ro(haul_buf *buf)
     if (buf->pool->map_bytes_max != 0) {
         haul__store32_relaxed(&buf->used_at, haul__load32_relaxed(&buf->pool->tick));
     }
-    return haul__map_is_current(buf, &buf->ro) ? HAUL_OK : haul__map_ro_anew(buf);
+    if (haul__load32_acquire(&buf->ro_used) == 0) {
+        return haul__map_ro_anew(buf);
+    }
+    /* Others look through it: if the object is another one now, somebody has scribbled. */
+    return haul__map_is_current(buf, &buf->ro) ? HAUL_OK : HAUL_CORRUPT;
 }
 
 /* Map every buffer that exists, read-only. Failures: HAUL_NOMEM. */

@@ -10,7 +10,8 @@
  * of transitions, and what is left when somebody dies.
  *
  * Two processes may publish one name at the same moment. Each announces its entry and then looks for
- * the other; the entry with the lower index stays, the other one goes and its publisher is told EXISTS.
+ * another; whoever sees one takes his own away and is told EXISTS. At least one of them sees the other,
+ * and it may be both.
  */
 
 #include "pool/names.h"
@@ -130,6 +131,19 @@ static void write_entry(const haul_buf *buf, haul__name *entry, const char *name
     haul__store32_relaxed(&entry->generation, haul__word_generation(buf->word));
 }
 
+/* Whether an entry other than @mine has the name. */
+static bool is_taken_by_another(const haul_pool *pool, const char *name, uint32_t mine)
+{
+    haul__name_copy copy;
+    for (uint32_t i = 0; i < pool->g.n_names; i++) {
+        if (i != mine && haul__name_read(pool, i, &copy) && strcmp(copy.name, name) == 0 &&
+            haul__name_leads_somewhere(pool, &copy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 haul_status haul_buf_publish(haul_buf *buf, const char *name, bool persistent)
 {
     if (!buf || !buf->pool->usable || haul__word_phase(buf->word) != HAUL__SHARED ||
@@ -154,15 +168,21 @@ haul_status haul_buf_publish(haul_buf *buf, const char *name, bool persistent)
         (persistent ? HAUL__NAME_PERSISTENT : 0);
     haul__store64_seq(&entry->state, published);
     HAUL__FAULT(PUBLISH_ANNOUNCED);
-    if (find(pool, name, &other) < i) {
+    if (is_taken_by_another(pool, name, i)) {
         (void)free_entry(entry, published);
         return HAUL_EXISTS;
     }
     buf->published = true;
+    if (persistent &&
+        haul__load64_relaxed(&haul__record_of(pool, buf->index)->state) != buf->word) {
+        (void)free_entry(entry, published); /* somebody has scribbled on a word that is ours */
+        return HAUL_CORRUPT;
+    }
     if (persistent) {
         uint64_t kept = haul__word_moved(buf->word, HAUL__KEPT, HAUL__NOBODY);
         haul__quota_return(buf);
         buf->word = 0;
+        haul__store32_relaxed(&buf->mine, 0);
         haul__store64_release(&haul__record_of(pool, buf->index)->state, kept);
         HAUL__FAULT(PUBLISH_KEPT);
     }

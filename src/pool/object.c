@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -117,6 +118,12 @@ haul_status haul__object_furnish(int fd, uint64_t bytes, uint32_t mode, gid_t gi
     }
     if (ftruncate(fd, (off_t)bytes) != 0) {
         return haul__fail_errno(err, errno, "cannot size a shared-memory object");
+    }
+    /* Ask first: filling page by page what cannot be had would starve everybody on the way. */
+    struct statvfs vfs;
+    if (fstatvfs(fd, &vfs) == 0 && vfs.f_blocks > 0 && bytes / vfs.f_frsize > vfs.f_bavail) {
+        return haul__fail_errno(err, ENOSPC, "cannot reserve %" PRIu64 " bytes of shared memory",
+                                bytes);
     }
     bool huge = fill_with_huge_pages(fd, bytes);
     if (reserve(fd, 0, bytes) != 0) {

@@ -46,7 +46,8 @@ static bool try_take(haul_pool *pool, uint32_t c, uint32_t i, haul__taken *out_t
     uint32_t index = pool->g.classes[c].first + i;
     haul__a64 *state = &haul__record_of(pool, index)->state;
     uint64_t word = haul__load64_acquire(state);
-    if (haul__word_phase(word) != HAUL__FREE) {
+    if (haul__word_phase(word) != HAUL__FREE ||
+        haul__load32_relaxed(&pool->bufs[index].mine) != 0) { /* ours already: a forged word */
         return false;
     }
     uint32_t flags = haul__word_flags(word) & HAUL__FLAGS_ALL;
@@ -55,6 +56,7 @@ static bool try_take(haul_pool *pool, uint32_t c, uint32_t i, haul__taken *out_t
     if (!haul__cas64_acqrel(state, &word, mine)) {
         return false;
     }
+    haul__store32_relaxed(&pool->bufs[index].mine, 1);
     HAUL__FAULT(ALLOC_OWNED);
     if ((flags & HAUL__FLAG_USED) == 0) {
         haul__count_first_use(pool, c);

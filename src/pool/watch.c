@@ -31,6 +31,8 @@
 #define LOOKS         8
 #define LOOK_AGAIN_NS 100000u /* doubled each time: 25 ms in all */
 
+#define LOOK_ANYWAY_NS 50000000u
+
 void haul__watch_drain(haul_pool *pool)
 {
     char events[4096];
@@ -94,11 +96,14 @@ haul_status haul_pool_reap_wait(haul_pool *pool, uint64_t timeout_ns, size_t *ou
         if (waited >= timeout_ns) {
             return HAUL_TIMEOUT;
         }
-        uint64_t left = timeout_ns - waited;
+        /* Two may die at once, and the second lock fall after the last look. */
+        uint64_t left = timeout_ns - waited < LOOK_ANYWAY_NS ? timeout_ns - waited : LOOK_ANYWAY_NS;
         const struct timespec timeout = {.tv_sec = (time_t)(left / 1000000000u),
                                          .tv_nsec = (long)(left % 1000000000u)};
         if (ppoll(&poll_fd, 1, &timeout, NULL) > 0) {
             n = look_a_few_times(pool);
+        } else {
+            n = haul__reap_dead(pool);
         }
     }
     if (out_n) {

@@ -199,6 +199,7 @@ haul_status config_add_default_pool(uint64_t shm_bytes, sidecar_config *config, 
                                       .n_measured_max = 4,
                                       .budget_bytes = budget,
                                       .n_participants = HAUL_PARTICIPANTS_DEFAULT,
+                                      .n_names = HAUL_NAMES_DEFAULT,
                                       .mode = 0600,
                                       .gid = (gid_t)-1};
     fit_classes(spec, budget);

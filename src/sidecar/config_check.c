@@ -202,6 +202,26 @@ static haul_status check_budget(checker *c, const pool_values *values, pool_spec
     return HAUL_OK;
 }
 
+/* A quota below the smallest buffer would let nobody allocate anything. */
+static haul_status check_quota(const checker *c, const pool_values *values, pool_spec *spec)
+{
+    char quota[UNITS_TEXT_BYTES];
+    char text[UNITS_TEXT_BYTES];
+    uint64_t smallest = 0;
+    if (!values->quota) {
+        return HAUL_OK;
+    }
+    haul_status status = read_bytes(c, "quota", values->quota, &spec->config.quota_bytes);
+    if (status == HAUL_OK && class_capacity(spec->classes[0].size_bytes, &smallest) &&
+        spec->config.quota_bytes < smallest) {
+        return config_refuse(c->err, line_of(c, "quota"),
+                             "quota: %s is less than one buffer of the smallest class, %s",
+                             units_format_bytes(spec->config.quota_bytes, quota),
+                             units_format_bytes(smallest, text));
+    }
+    return status;
+}
+
 /* ---- Who may use it ------------------------------------------------------------------------ */
 
 static haul_status look_up_group(const checker *c, const char *name, gid_t *out_gid)
@@ -269,6 +289,7 @@ static haul_status check_pool(checker *c, const file_values *values, pool_spec *
     const pool_values *pool = &values->pools[c->pool];
     spec->config.struct_size = sizeof(spec->config);
     spec->config.n_participants = HAUL_PARTICIPANTS_DEFAULT;
+    spec->config.n_names = HAUL_NAMES_DEFAULT;
     spec->remove_on_exit = pool->remove_on_exit;
     haul_status status = check_name(c, values, spec);
     if (status == HAUL_OK) {
@@ -280,12 +301,18 @@ static haul_status check_pool(checker *c, const file_values *values, pool_spec *
                             &spec->config.n_participants);
     }
     if (status == HAUL_OK) {
+        status = read_count(c, "names", pool->names, 1, HAUL_NAMES_MAX, &spec->config.n_names);
+    }
+    if (status == HAUL_OK) {
         status = check_access(c, pool, spec);
     }
     if (status == HAUL_OK) {
         status = check_classes(c, pool, spec);
     }
-    return status == HAUL_OK ? check_budget(c, pool, spec) : status;
+    if (status == HAUL_OK) {
+        status = check_budget(c, pool, spec);
+    }
+    return status == HAUL_OK ? check_quota(c, pool, spec) : status;
 }
 
 /* ---- The file ------------------------------------------------------------------------------ */

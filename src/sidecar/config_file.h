@@ -51,8 +51,10 @@ typedef struct pool_values {
     class_values *classes;
     uint32_t n_classes;
     char *budget;
+    char *quota;
     char *measured_max;
     char *participants;
+    char *names;
     char *mode;
     char *group;
     bool remove_on_exit;

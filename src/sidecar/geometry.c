@@ -94,18 +94,34 @@ static haul_status compare_access(const pool_spec *spec, const haul_pool_info *i
     return differs(err, "mode", a, b);
 }
 
-haul_status geometry_compare(const pool_spec *spec, const haul_pool_info *info, haul_error *err)
+/* A bound in bytes; none is 0. */
+static haul_status compare_bytes(const char *what, uint64_t there, uint64_t configured,
+                                 haul_error *err)
 {
     char a[UNITS_TEXT_BYTES];
     char b[UNITS_TEXT_BYTES];
+    if (there == configured) {
+        return HAUL_OK;
+    }
+    return differs(err, what, there == 0 ? "none" : units_format_bytes(there, a),
+                   configured == 0 ? "none" : units_format_bytes(configured, b));
+}
+
+haul_status geometry_compare(const pool_spec *spec, const haul_pool_info *info, haul_error *err)
+{
+    const haul_pool_config *config = &spec->config;
     haul_status status = compare_classes(spec, info, err);
-    if (status == HAUL_OK && info->budget_bytes != spec->config.budget_bytes) {
-        return differs(err, "the budget", units_format_bytes(info->budget_bytes, a),
-                       units_format_bytes(spec->config.budget_bytes, b));
+    if (status == HAUL_OK) {
+        status = compare_bytes("the budget", info->budget_bytes, config->budget_bytes, err);
     }
     if (status == HAUL_OK) {
-        status =
-            compare_count("the number of slots", info->n_slots, spec->config.n_participants, err);
+        status = compare_bytes("the quota", info->quota_bytes, config->quota_bytes, err);
+    }
+    if (status == HAUL_OK) {
+        status = compare_count("the number of slots", info->n_slots, config->n_participants, err);
+    }
+    if (status == HAUL_OK) {
+        status = compare_count("the number of names", info->n_names_max, config->n_names, err);
     }
     return status == HAUL_OK ? compare_access(spec, info, err) : status;
 }

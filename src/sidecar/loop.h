@@ -8,9 +8,16 @@
 /* What the main thread waits for. */
 typedef struct loop {
     int signal_fd;
-    int timer_fd;
+    int sweep_fd;
+    int look_fd;      /* a timer: the next look at pools where somebody may have died */
+    uint64_t look_ns; /* what it was set to last; 0: no look is due */
     int epoll_fd;
 } loop;
+
+#define LOOP_CLOSED                                                                                \
+    {                                                                                              \
+        .signal_fd = -1, .sweep_fd = -1, .look_fd = -1, .epoll_fd = -1                             \
+    }
 
 /*
  * Keep SIGTERM, SIGINT and SIGHUP for loop_run(), in this thread and those that it starts from now
@@ -22,7 +29,7 @@ typedef struct loop {
 HAUL_MUST_CHECK haul_status loop_init(loop *l, uint64_t sweep_ns, haul_error *err);
 
 /*
- * Reap on each sweep, until a signal says to end.
+ * Reap when somebody may have died, and on each sweep, until a signal says to end.
  *
  * @out_signal: which one.
  *

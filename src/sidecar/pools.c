@@ -26,6 +26,10 @@
 #define AGAIN_WAIT_NS 20000000L
 #define AGAIN_TRIES   250
 
+/* After the first one. loop.c says how far apart. On a busy machine the dying may wait for its turn
+ * between the telling and the proof. */
+#define N_LOOKS 8
+
 /* ---- Opening ------------------------------------------------------------------------------- */
 
 static haul_status create_or_open(kept_pool *kept, haul_error *err)
@@ -64,6 +68,16 @@ static void say_opened(const kept_pool *kept, const haul_pool_info *info)
               kept->created ? "created" : "found", n, units_format_bytes(info->bytes, bytes));
 }
 
+/* Without a watch, on a machine that has no more of them to give, the sweep has to do. */
+static void watch(kept_pool *kept)
+{
+    haul_error err = {0};
+    if (haul_pool_watch_fd(kept->pool, &kept->watch_fd, &err) != HAUL_OK) {
+        kept->watch_fd = -1;
+        log_event("pool %s: deaths are found on the sweep only: %s", kept->spec->name, err.text);
+    }
+}
+
 static haul_status open_one(kept_pool *kept, haul_error *err)
 {
     haul_pool_info *info = NULL;
@@ -77,6 +91,7 @@ static haul_status open_one(kept_pool *kept, haul_error *err)
     }
     if (status == HAUL_OK) {
         say_opened(kept, info);
+        watch(kept);
     }
     haul_pool_info_free(info);
     return status;
@@ -108,6 +123,7 @@ haul_status pools_open(const sidecar_config *config, kept_pools *kept, haul_erro
     for (size_t i = 0; i < config->n_pools && status == HAUL_OK; i++) {
         kept_pool *pool = &kept->pools[kept->n++];
         pool->spec = &config->pools[i];
+        pool->watch_fd = -1;
         (void)pthread_mutex_init(&pool->lock, NULL); /* never fails for a plain mutex */
         status = open_one(pool, err);
         if (status != HAUL_OK) {
@@ -118,7 +134,7 @@ haul_status pools_open(const sidecar_config *config, kept_pools *kept, haul_erro
         undo(kept);
         return status;
     }
-    pools_reap(kept);
+    pools_reap(kept); /* after the watches: who dies from here on is told of */
     return HAUL_OK;
 }
 
@@ -146,6 +162,28 @@ void pools_reap(kept_pools *kept)
     for (size_t i = 0; i < kept->n; i++) {
         reap_one(&kept->pools[i]);
     }
+}
+
+void pools_look(kept_pool *pool)
+{
+    if (pool->n_looks == 0) {
+        reap_one(pool);
+    }
+    pool->n_looks = N_LOOKS;
+}
+
+bool pools_look_again(kept_pools *kept)
+{
+    bool more = false;
+    for (size_t i = 0; i < kept->n; i++) {
+        kept_pool *pool = &kept->pools[i];
+        if (pool->n_looks > 0) {
+            pool->n_looks--;
+            reap_one(pool);
+        }
+        more = more || pool->n_looks > 0;
+    }
+    return more;
 }
 
 kept_pool *pools_find(kept_pools *kept, const char *name)

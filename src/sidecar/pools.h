@@ -14,6 +14,8 @@ typedef struct kept_pool {
     haul_pool *pool; /* by one thread at a time, under the lock */
     pthread_mutex_t lock;
     haul_status reaped; /* how the last reap went, so that a lasting fault is said once */
+    int watch_fd;       /* the pool's; readable when somebody may have died. -1: there is none */
+    unsigned n_looks;   /* that pools_look_again() has still to take */
     bool created;       /* by this process, and not found */
 } kept_pool;
 
@@ -36,6 +38,15 @@ HAUL_MUST_CHECK haul_status pools_open(const sidecar_config *config, kept_pools 
 
 /* Reap each pool. Says what it took back. */
 void pools_reap(kept_pools *kept);
+
+/*
+ * Somebody may have died in @pool: reap, unless that is about to happen, and expect looks to follow.
+ * The kernel tells of a death a moment before it proves it, so the first look may come too early.
+ */
+void pools_look(kept_pool *pool);
+
+/* Reap each pool that expects a look. False: none expects one more. */
+bool pools_look_again(kept_pools *kept);
 
 /* The pool of that name; NULL if it is not kept here. */
 kept_pool *pools_find(kept_pools *kept, const char *name);

@@ -111,7 +111,7 @@ static enum sidecar_exit start(sidecar *s, const sidecar_config *config)
 
 enum sidecar_exit sidecar_run(const sidecar_config *config)
 {
-    sidecar s = {.loop = {.signal_fd = -1, .timer_fd = -1, .epoll_fd = -1}};
+    sidecar s = {.loop = LOOP_CLOSED};
     enum sidecar_exit code = start(&s, config);
     haul_server_destroy(s.server);
     pools_close(&s.pools);

@@ -32,7 +32,9 @@ struct message {
     uint8_t uuid[16];
     struct class_messages *classes;
     Shorthaul__V1__ParticipantInfo *participants;
-    char (*names)[HAUL_PARTICIPANT_NAME_MAX + 1];
+    char (*participant_names)[HAUL_PARTICIPANT_NAME_MAX + 1];
+    Shorthaul__V1__NamedBuffer *names;
+    char (*texts)[HAUL_BUF_NAME_MAX + 1];
 };
 
 static size_t trimmed_buckets(const uint64_t requested[HAUL_HISTOGRAM_BUCKETS])
@@ -53,6 +55,7 @@ static void fill_class(struct class_messages *out, const haul_class_info *cls)
     out->counters.spills = cls->spills;
     out->counters.grows = cls->grows;
     out->counters.waits = cls->waits;
+    out->counters.waited_ns = cls->waited_ns;
     out->counters.exhaustions = cls->exhaustions;
     out->counters.reaps = cls->reaps;
     out->counters.expirations = cls->expirations;
@@ -73,6 +76,7 @@ static void fill_class(struct class_messages *out, const haul_class_info *cls)
     out->info.changing = cls->n_changing;
     out->info.huge = cls->n_huge;
     out->info.high_water = cls->high_water;
+    out->info.waiting = cls->n_waiting;
     out->info.bytes = cls->bytes;
     out->info.counters = &out->counters;
 }
@@ -93,6 +97,18 @@ static void fill_participant(Shorthaul__V1__ParticipantInfo *out,
     out->bytes_held = participant->bytes_held;
 }
 
+static void fill_name(Shorthaul__V1__NamedBuffer *out, char text[HAUL_BUF_NAME_MAX + 1],
+                      const haul_name_info *name)
+{
+    memcpy(text, name->name, sizeof(name->name));
+    *out = (Shorthaul__V1__NamedBuffer)SHORTHAUL__V1__NAMED_BUFFER__INIT;
+    out->name = text;
+    out->persistent = name->persistent;
+    out->owner = name->owner;
+    out->index = name->index;
+    out->length = name->len;
+}
+
 static void fill_pool(struct message *m, const haul_pool_info *info)
 {
     m->base = (Shorthaul__V1__PoolInfo)SHORTHAUL__V1__POOL_INFO__INIT;
@@ -102,41 +118,65 @@ static void fill_pool(struct message *m, const haul_pool_info *info)
     m->base.uuid = (ProtobufCBinaryData){.len = sizeof(m->uuid), .data = m->uuid};
     m->base.pool_id = info->id;
     m->base.budget_bytes = info->budget_bytes;
+    m->base.quota_bytes = info->quota_bytes;
     m->base.total_bytes = info->bytes;
     m->base.control_bytes = info->control_bytes;
     m->base.slots = info->n_slots;
     m->base.mode = info->mode;
 }
 
+/* One element more, so that an empty table is not taken for a failed allocation. */
+static void *table_of(size_t n, size_t element_bytes)
+{
+    return calloc(n + 1, element_bytes);
+}
+
+static bool make_tables(struct message *m, const haul_pool_info *info)
+{
+    size_t n_participants = info->n_participants;
+    m->classes = table_of(info->n_classes, sizeof(*m->classes));
+    m->base.classes = table_of(info->n_classes, sizeof(Shorthaul__V1__ClassInfo *));
+    m->participants = table_of(n_participants, sizeof(*m->participants));
+    m->participant_names = table_of(n_participants, sizeof(*m->participant_names));
+    m->base.participants = table_of(n_participants, sizeof(Shorthaul__V1__ParticipantInfo *));
+    m->names = table_of(info->n_names, sizeof(*m->names));
+    m->texts = table_of(info->n_names, sizeof(*m->texts));
+    m->base.names = table_of(info->n_names, sizeof(Shorthaul__V1__NamedBuffer *));
+    return m->classes && m->base.classes && m->participants && m->participant_names &&
+           m->base.participants && m->names && m->texts && m->base.names;
+}
+
+static void fill_tables(struct message *m, const haul_pool_info *info)
+{
+    for (size_t i = 0; i < info->n_classes; i++) {
+        fill_class(&m->classes[i], &info->classes[i]);
+        m->base.classes[i] = &m->classes[i].info;
+    }
+    for (size_t i = 0; i < info->n_participants; i++) {
+        fill_participant(&m->participants[i], m->participant_names[i], &info->participants[i]);
+        m->base.participants[i] = &m->participants[i];
+    }
+    for (size_t i = 0; i < info->n_names; i++) {
+        fill_name(&m->names[i], m->texts[i], &info->names[i]);
+        m->base.names[i] = &m->names[i];
+    }
+    m->base.n_classes = info->n_classes;
+    m->base.n_participants = info->n_participants;
+    m->base.n_names = info->n_names;
+}
+
 haul_status info_to_message(const haul_pool_info *info, Shorthaul__V1__PoolInfo **out_message)
 {
-    size_t n_classes = info->n_classes;
-    size_t n_participants = info->n_participants;
     struct message *m = calloc(1, sizeof(*m));
     if (!m) {
         return HAUL_NOMEM;
     }
     fill_pool(m, info);
-    /* One element more, so that an empty table is not taken for a failed allocation. */
-    m->classes = calloc(n_classes + 1, sizeof(*m->classes));
-    m->base.classes = calloc(n_classes + 1, sizeof(Shorthaul__V1__ClassInfo *));
-    m->participants = calloc(n_participants + 1, sizeof(*m->participants));
-    m->names = calloc(n_participants + 1, sizeof(*m->names));
-    m->base.participants = calloc(n_participants + 1, sizeof(Shorthaul__V1__ParticipantInfo *));
-    if (!m->classes || !m->base.classes || !m->participants || !m->names || !m->base.participants) {
+    if (!make_tables(m, info)) {
         info_message_free(&m->base);
         return HAUL_NOMEM;
     }
-    for (size_t i = 0; i < n_classes; i++) {
-        fill_class(&m->classes[i], &info->classes[i]);
-        m->base.classes[i] = &m->classes[i].info;
-    }
-    for (size_t i = 0; i < n_participants; i++) {
-        fill_participant(&m->participants[i], m->names[i], &info->participants[i]);
-        m->base.participants[i] = &m->participants[i];
-    }
-    m->base.n_classes = n_classes;
-    m->base.n_participants = n_participants;
+    fill_tables(m, info);
     *out_message = &m->base;
     return HAUL_OK;
 }
@@ -149,9 +189,12 @@ void info_message_free(Shorthaul__V1__PoolInfo *message)
     struct message *m = (struct message *)message;
     free(m->base.classes);
     free(m->base.participants);
+    free(m->base.names);
     free(m->classes);
     free(m->participants);
+    free(m->participant_names);
     free(m->names);
+    free(m->texts);
     free(m);
 }
 
@@ -171,6 +214,7 @@ static void read_counters(haul_class_info *out, const Shorthaul__V1__ClassCounte
     out->spills = counters->spills;
     out->grows = counters->grows;
     out->waits = counters->waits;
+    out->waited_ns = counters->waited_ns;
     out->exhaustions = counters->exhaustions;
     out->reaps = counters->reaps;
     out->expirations = counters->expirations;
@@ -194,6 +238,7 @@ static void read_class(haul_class_info *out, const Shorthaul__V1__ClassInfo *cls
     out->n_changing = cls->changing;
     out->n_huge = cls->huge;
     out->high_water = cls->high_water;
+    out->n_waiting = cls->waiting;
     out->bytes = cls->bytes;
     read_counters(out, cls->counters);
 }
@@ -211,6 +256,28 @@ static void read_participant(haul_participant_info *out,
     out->bytes_held = participant->bytes_held;
 }
 
+static void read_name(haul_name_info *out, const Shorthaul__V1__NamedBuffer *name)
+{
+    copy_name(out->name, sizeof(out->name), name->name);
+    out->persistent = name->persistent != 0;
+    out->owner = name->owner;
+    out->index = name->index;
+    out->len = name->length;
+}
+
+static void read_pool(haul_pool_info *out, const Shorthaul__V1__PoolInfo *message)
+{
+    copy_name(out->name, sizeof(out->name), message->name);
+    memcpy(out->uuid, message->uuid.data, sizeof(out->uuid));
+    out->id = message->pool_id;
+    out->mode = message->mode;
+    out->n_slots = message->slots;
+    out->budget_bytes = message->budget_bytes;
+    out->quota_bytes = message->quota_bytes;
+    out->bytes = message->total_bytes;
+    out->control_bytes = message->control_bytes;
+}
+
 static bool is_complete(const Shorthaul__V1__PoolInfo *message)
 {
     for (size_t i = 0; i < message->n_classes; i++) {
@@ -221,42 +288,40 @@ static bool is_complete(const Shorthaul__V1__PoolInfo *message)
     return message->uuid.len == 16;
 }
 
+static uint32_t at_most(size_t n, uint32_t limit)
+{
+    return n < limit ? (uint32_t)n : limit;
+}
+
 haul_status info_from_message(const Shorthaul__V1__PoolInfo *message, haul_pool_info **out_info)
 {
     if (!is_complete(message)) {
         return HAUL_PROTOCOL;
     }
-    size_t n_classes =
-        message->n_classes < HAUL_CLASSES_MAX ? message->n_classes : HAUL_CLASSES_MAX;
-    size_t n_participants = message->n_participants < HAUL_PARTICIPANTS_MAX
-                                ? message->n_participants
-                                : HAUL_PARTICIPANTS_MAX;
     haul_pool_info *info = calloc(1, sizeof(*info));
     if (!info) {
         return HAUL_NOMEM;
     }
-    info->classes = calloc(n_classes + 1, sizeof(*info->classes));
-    info->participants = calloc(n_participants + 1, sizeof(*info->participants));
-    if (!info->classes || !info->participants) {
+    info->n_classes = at_most(message->n_classes, HAUL_CLASSES_MAX);
+    info->n_participants = at_most(message->n_participants, HAUL_PARTICIPANTS_MAX);
+    info->n_names = at_most(message->n_names, HAUL_NAMES_MAX);
+    info->classes = table_of(info->n_classes, sizeof(*info->classes));
+    info->participants = table_of(info->n_participants, sizeof(*info->participants));
+    info->names = table_of(info->n_names, sizeof(*info->names));
+    if (!info->classes || !info->participants || !info->names) {
         info_copy_free(info);
         return HAUL_NOMEM;
     }
-    copy_name(info->name, sizeof(info->name), message->name);
-    memcpy(info->uuid, message->uuid.data, sizeof(info->uuid));
-    info->id = message->pool_id;
-    info->mode = message->mode;
-    info->n_slots = message->slots;
-    info->budget_bytes = message->budget_bytes;
-    info->bytes = message->total_bytes;
-    info->control_bytes = message->control_bytes;
-    for (size_t i = 0; i < n_classes; i++) {
+    read_pool(info, message);
+    for (size_t i = 0; i < info->n_classes; i++) {
         read_class(&info->classes[i], message->classes[i]);
     }
-    for (size_t i = 0; i < n_participants; i++) {
+    for (size_t i = 0; i < info->n_participants; i++) {
         read_participant(&info->participants[i], message->participants[i]);
     }
-    info->n_classes = (uint32_t)n_classes;
-    info->n_participants = (uint32_t)n_participants;
+    for (size_t i = 0; i < info->n_names; i++) {
+        read_name(&info->names[i], message->names[i]);
+    }
     *out_info = info;
     return HAUL_OK;
 }
@@ -268,5 +333,6 @@ void info_copy_free(haul_pool_info *info)
     }
     free(info->classes);
     free(info->participants);
+    free(info->names);
     free(info);
 }

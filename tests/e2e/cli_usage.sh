@@ -6,7 +6,8 @@
 # shellcheck source=tests/e2e/lib.sh disable=SC2034,SC2015,SC2153
 source "$(dirname "$0")/lib.sh"
 
-commands=("pool list" "pool info" "pool audit" "pool reap" "pool rm" "pool create" put get health)
+commands=("pool list" "pool info" "pool audit" "pool reap" "pool rm" "pool create" "pool withdraw"
+    put get health)
 
 expect 0 "$SHORTHAUL" --help
 for command in "${commands[@]}"; do
@@ -29,7 +30,10 @@ for command in "pool info" "pool audit" "pool reap" "pool rm" "pool create" put 
     expect 2 "$SHORTHAUL" $command one two
     said "one argument too many"
 done
-for command in "pool audit" "pool reap" "pool rm" "pool create" put get; do
+expect 2 "$SHORTHAUL" pool withdraw one two three
+said "one argument too many"
+for command in "pool audit" "pool reap" "pool rm" "pool create" "pool withdraw" \
+    "pool withdraw one" put get; do
     # shellcheck disable=SC2086
     expect 2 "$SHORTHAUL" $command
     said "is missing"
@@ -56,6 +60,10 @@ wrong --class 8KiB:1:1:1 "'1:1' is not a count"
 wrong --budget 16777216TiB "--budget: '16777216TiB' is too large"
 wrong --measured -1 "'-1' is not a count"
 wrong --participants 5000 "'5000' is too large"
+wrong --participants 0 "'0' is not in 1..4096"
+wrong --quota 1MB "--quota: '1MB' is not a size"
+wrong --names 4097 "'4097' is too large"
+wrong --names 0 "--names: '0' is not in 1..4096"
 wrong --mode rw "is not a mode"
 wrong --group no-such-group-here "is not a group"
 expect 2 "$SHORTHAUL" pool create "$NAME" --class 4KiB:1:1 --mode 0666
@@ -63,6 +71,14 @@ said_one_line "0666"
 expect 2 "$SHORTHAUL" pool create "$NAME"
 said "at least one --class"
 expect 3 "$SHORTHAUL" pool info "$NAME"
+
+# What says too little or too much.
+expect 2 "$SHORTHAUL" put "$0" --persistent
+said "--persistent needs --name"
+expect 2 "$SHORTHAUL" get hk1 --name one
+said "a key says all"
+expect 2 "$SHORTHAUL" get hk1 --pool one
+said "a key says all"
 
 # Addresses where nobody is, and output that cannot be written.
 expect 1 "$SHORTHAUL" health --socket "unix:$WORK/nobody"

@@ -112,11 +112,11 @@ stop_sidecar() {
     [[ $code == "$2" ]] || fail "shorthauld ended with $code after SIG$1, not $2"
 }
 
-# put FILE POOL: start `shorthaul put`; KEY is what it prints, PUT its process.
+# put FILE POOL [OPTION...]: start `shorthaul put`; KEY is what it prints, PUT its process.
 put() {
     N_STARTS=$((N_STARTS + 1))
     mkfifo "$WORK/fifo$N_STARTS"
-    "$SHORTHAUL" put "$1" --pool "$2" >"$WORK/fifo$N_STARTS" &
+    "$SHORTHAUL" put "$1" --pool "$2" "${@:3}" >"$WORK/fifo$N_STARTS" &
     PUT=$!
     PIDS+=("$PUT")
     IFS= read -r -t "$LIMIT" KEY <"$WORK/fifo$N_STARTS" || fail "put printed no key"
@@ -147,6 +147,8 @@ pools:
     budget: 32MiB
     measured_max: 2
     participants: 16
+    quota: 16MiB
+    names: 4
   - name: $NAME.two
     classes:
       - {size: 4KiB, initial: 1, max: 1}

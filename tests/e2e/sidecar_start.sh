@@ -53,7 +53,7 @@ json '[.pools[0].budget_bytes, .pools[0].slots]' '[33554432,16]'
 expect 3 "$SHORTHAUL" pool info "$NAME.three" --socket "$SOCKET"
 said_one_line "keeps no such pool"
 
-# Dead processes' buffers are taken back on the sweep, without anybody's asking.
+# Dead processes' buffers are taken back without anybody's asking.
 head -c 5000 /dev/urandom >"$WORK/file"
 put "$WORK/file" "$NAME.one"
 stop_put KILL 137

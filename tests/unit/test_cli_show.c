@@ -38,6 +38,8 @@ static haul_class_info classes[] = {
      .spills = 12,
      .grows = 13,
      .waits = 14,
+     .waited_ns = UINT64_C(5000000000),
+     .n_waiting = 18,
      .exhaustions = 15,
      .reaps = 16,
      .expirations = UINT64_MAX,
@@ -51,6 +53,11 @@ static haul_participant_info participants[] = {
     {.slot = 8, .pid = 44, .alive = true, .name = "\xff\xc3\xa9\xe6\xbc"},
 };
 
+static haul_name_info names[] = {
+    {.name = "weights", .persistent = true, .index = 3, .len = UINT64_C(3) << 30},
+    {.name = "a\"b\\c\xff", .owner = 7, .index = 4, .len = 1536},
+};
+
 static const haul_pool_info picture = {.name = "frames",
                                        .uuid = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
                                                 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
@@ -58,12 +65,15 @@ static const haul_pool_info picture = {.name = "frames",
                                        .mode = 0660,
                                        .n_slots = 16,
                                        .budget_bytes = UINT64_C(1) << 30,
+                                       .quota_bytes = UINT64_C(1) << 28,
                                        .bytes = 983040,
                                        .control_bytes = 12288,
                                        .n_classes = 2,
                                        .n_participants = 3,
                                        .classes = classes,
-                                       .participants = participants};
+                                       .participants = participants,
+                                       .n_names = 2,
+                                       .names = names};
 
 static char *printed(haul_status (*print)(FILE *out, bool json), bool json)
 {
@@ -123,21 +133,35 @@ static void test_info_as_json(void **state)
     (void)state;
     char *text = printed(print_pool, true);
     squeeze(text);
-    assert_has(text, "{\"pools\":[{\"name\":\"frames\","
-                     "\"uuid\":\"01234567-89ab-cdef-fedc-ba9876543210\","
-                     "\"pool_id\":\"0xefcdab8967452301\",\"budget_bytes\":1073741824,"
-                     "\"total_bytes\":983040,\"control_bytes\":12288,\"slots\":16,"
-                     "\"mode\":\"0660\",\"totals\":{\"count\":15,\"max_count\":10,");
-    assert_has(text, "\"classes\":[{\"size_bytes\":65536,\"high_water\":9,"
-                     "\"requested\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,17],\"count\":15,"
-                     "\"max_count\":8,\"initial_count\":2,\"free\":1,\"owned\":2,\"shared\":3,"
-                     "\"given\":4,\"retired\":5,\"absent\":6,\"changing\":7,\"huge\":8,"
-                     "\"bytes\":983040,\"allocations\":10,\"releases\":11,\"spills\":12,"
-                     "\"grows\":13,\"waits\":14,\"exhaustions\":15,\"reaps\":16,"
-                     "\"expirations\":18446744073709551615},{\"size_bytes\":0,");
+    assert_has(
+        text,
+        "{\"pools\":[{\"name\":\"frames\","
+        "\"uuid\":\"01234567-89ab-cdef-fedc-ba9876543210\","
+        "\"pool_id\":\"0xefcdab8967452301\",\"budget_bytes\":1073741824,"
+        "\"total_bytes\":983040,\"control_bytes\":12288,\"slots\":16,"
+        "\"mode\":\"0660\",\"quota_bytes\":268435456,\"totals\":{\"count\":15,\"max_count\":10,");
+    assert_has(text,
+               "\"classes\":[{\"size_bytes\":65536,\"high_water\":9,"
+               "\"requested\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,17],\"count\":15,"
+               "\"max_count\":8,\"initial_count\":2,\"free\":1,\"owned\":2,\"shared\":3,"
+               "\"given\":4,\"retired\":5,\"absent\":6,\"changing\":7,\"huge\":8,\"waiting\":18,"
+               "\"bytes\":983040,\"allocations\":10,\"releases\":11,\"spills\":12,"
+               "\"grows\":13,\"waits\":14,\"waited_ns\":5000000000,\"exhaustions\":15,\"reaps\":16,"
+               "\"expirations\":18446744073709551615},{\"size_bytes\":0,");
     assert_has(text, "\"requested\":[0],");
     assert_has(text, "\"participants\":[{\"slot\":1,\"pid\":42,\"name\":\"plain\",\"alive\":true,"
                      "\"owned\":1,\"held\":0,\"bytes_owned\":65536,\"bytes_held\":0},");
+    free(text);
+}
+
+static void test_published_buffers_as_json(void **state)
+{
+    (void)state;
+    char *text = printed(print_pool, true);
+    squeeze(text);
+    assert_has(text, "],\"names\":[{\"name\":\"weights\",\"persistent\":true,\"owner\":0,"
+                     "\"index\":3,\"length\":3221225472},{\"name\":\"a\\\"b\\\\c?\","
+                     "\"persistent\":false,\"owner\":7,\"index\":4,\"length\":1536}]}]}");
     free(text);
 }
 
@@ -167,10 +191,37 @@ static void test_info_for_people(void **state)
     (void)state;
     char *text = printed(print_pool, false);
     assert_has(text, "frames  01234567-89ab-cdef-fedc-ba9876543210  mode 0660\n");
-    assert_has(text, "15 buffers of 960KiB in all, budget 1GiB; control segment 12KiB; 3 of 16");
+    assert_has(text, "15 buffers of 960KiB in all, budget 1GiB, quota 256MiB; control "
+                     "segment 12KiB; 3 of 16");
+    assert_has(text, "PERSISTENT");
+    assert_has(text, "3GiB");
     assert_has(text, "64KiB");
     assert_has(text, "to measure");
     assert_has(text, "total");
+    free(text);
+}
+
+static haul_status print_bare_pool(FILE *out, bool json)
+{
+    haul_pool_info bare = picture;
+    const haul_pool_info *infos[] = {&bare};
+    bare.quota_bytes = 0;
+    bare.n_names = 0;
+    return show_pools(infos, 1, json, out);
+}
+
+/* A pool that has neither does not speak of quotas and names. */
+static void test_a_bare_pool(void **state)
+{
+    (void)state;
+    char *text = printed(print_bare_pool, false);
+    assert_has(text, "budget 1GiB; control segment");
+    assert_null(strstr(text, "PERSISTENT"));
+    free(text);
+    text = printed(print_bare_pool, true);
+    squeeze(text);
+    assert_has(text, "\"quota_bytes\":0,");
+    assert_has(text, "\"names\":[]}]}");
     free(text);
 }
 
@@ -299,12 +350,21 @@ static void test_a_picture_survives_the_wire(void **state)
     assert_int_equal(copy->control_bytes, picture.control_bytes);
     assert_int_equal(copy->n_classes, 2);
     assert_memory_equal(copy->classes, classes, sizeof(classes));
+    assert_int_equal(copy->quota_bytes, picture.quota_bytes);
     assert_int_equal(copy->n_participants, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_string_equal(copy->participants[i].name, participants[i].name);
         assert_int_equal(copy->participants[i].slot, participants[i].slot);
         assert_int_equal(copy->participants[i].alive, participants[i].alive);
         assert_int_equal(copy->participants[i].bytes_held, participants[i].bytes_held);
+    }
+    assert_int_equal(copy->n_names, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(copy->names[i].name, names[i].name);
+        assert_int_equal(copy->names[i].persistent, names[i].persistent);
+        assert_int_equal(copy->names[i].owner, names[i].owner);
+        assert_int_equal(copy->names[i].index, names[i].index);
+        assert_int_equal(copy->names[i].len, names[i].len);
     }
     info_copy_free(copy);
 }
@@ -338,14 +398,18 @@ static void test_long_messages_are_cut(void **state)
     uint64_t *kept_requested = counters->requested;
     memset(name, 'x', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
+    char *kept_buffer_name = message->names[0]->name;
     message->name = name;
+    message->names[0]->name = name;
     counters->requested = requested;
     counters->n_requested = 100;
     assert_int_equal(info_from_message(message, &copy), HAUL_OK);
     assert_int_equal(strlen(copy->name), HAUL_POOL_NAME_MAX);
+    assert_int_equal(strlen(copy->names[0].name), HAUL_BUF_NAME_MAX);
     assert_int_equal(copy->classes[0].requested[HAUL_HISTOGRAM_BUCKETS - 1], 0);
     info_copy_free(copy);
     message->name = kept_name;
+    message->names[0]->name = kept_buffer_name;
     counters->requested = kept_requested;
     shorthaul__v1__pool_info__free_unpacked(message, NULL);
 }
@@ -354,9 +418,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_info_as_json),
+        cmocka_unit_test(test_published_buffers_as_json),
         cmocka_unit_test(test_odd_names_as_json),
         cmocka_unit_test(test_odd_names_cannot_drive_a_terminal),
         cmocka_unit_test(test_info_for_people),
+        cmocka_unit_test(test_a_bare_pool),
         cmocka_unit_test(test_several_pools_and_none),
         cmocka_unit_test(test_a_pool_that_cannot_be_read_is_listed),
         cmocka_unit_test(test_an_empty_list),

@@ -35,6 +35,8 @@ static const char whole[] = "# everything that can be said\n"
                             "    budget: 1GiB\n"
                             "    measured_max: 2\n"
                             "    participants: 12\n"
+                            "    quota: 48MiB\n"
+                            "    names: 300\n"
                             "    mode: 0660\n"
                             "    group: root\n"
                             "    remove_on_exit: true\n"
@@ -64,6 +66,8 @@ static void test_all_of_a_file_arrives(void **state)
     assert_int_equal(frames->config.budget_bytes, 1024 * MIB);
     assert_int_equal(frames->config.n_measured_max, 2);
     assert_int_equal(frames->config.n_participants, 12);
+    assert_int_equal(frames->config.quota_bytes, 48 * MIB);
+    assert_int_equal(frames->config.n_names, 300);
     assert_int_equal(frames->config.mode, 0660);
     assert_int_equal(frames->config.gid, 0);
     assert_true(frames->remove_on_exit);
@@ -88,6 +92,8 @@ static void test_what_is_not_said_has_defaults(void **state)
     assert_int_equal(pool.budget_bytes, 25 * MIB);
     assert_int_equal(pool.n_measured_max, 0);
     assert_int_equal(pool.n_participants, HAUL_PARTICIPANTS_DEFAULT);
+    assert_int_equal(pool.quota_bytes, 0);
+    assert_int_equal(pool.n_names, HAUL_NAMES_DEFAULT);
     assert_int_equal(pool.mode, 0600);
     assert_int_equal(pool.gid, (gid_t)-1);
     assert_false(config.pools[0].remove_on_exit);
@@ -166,6 +172,9 @@ static const bad_file bad_files[] = {
      "initial: 5 buffers exceed the class's max of 4"},
     {POOL "    participants: 0\n", 6, "participants: 0 is not in 1..4096"},
     {POOL "    participants: 4097\n", 6, "participants: 4097 is not in"},
+    {POOL "    names: 0\n", 6, "names: 0 is not in 1..4096"},
+    {POOL "    names: 4097\n", 6, "names: 4097 is not in 1..4096"},
+    {POOL "    names: [a, b]\n", 6, "Expecting STRING"},
     {POOL "    budget: 1GiB\n    measured_max: none\n", 7, "measured_max: 'none' is not a count"},
 
     /* Sums. */
@@ -180,6 +189,10 @@ static const bad_file bad_files[] = {
      "cannot hold the initial buffers"},
     {POOL "    measured_max: 2\n", 6, "need a budget"},
     {POOL "    budget: 0\n", 6, "is not a size above 0"},
+    {POOL "    quota: 0\n", 6, "quota: '0' is not a size above 0"},
+    {POOL "    quota: lots\n", 6, "quota: 'lots' is not a size"},
+    {POOL "    quota: 512KiB\n", 6,
+     "quota: 512KiB is less than one buffer of the smallest class, 1MiB"},
 
     /* Names, access, the rest. */
     {"pools:\n  - classes: [{size: 1, max: 1}]\n    name: a/b\n", 3, "name: 'a/b' holds more than"},
@@ -311,6 +324,8 @@ static void test_default_on_a_large_machine(void **state)
     assert_true(spec->as_found);
     assert_int_equal(spec->config.budget_bytes, 4096 * MIB);
     assert_int_equal(spec->config.n_measured_max, 4);
+    assert_int_equal(spec->config.n_names, HAUL_NAMES_DEFAULT);
+    assert_int_equal(spec->config.quota_bytes, 0);
     assert_int_equal(spec->config.n_classes, 4);
     assert_int_equal(spec->classes[0].n_initial, 8);
     assert_int_equal(spec->classes[0].n_max, 64);

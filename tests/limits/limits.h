@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+#ifndef SHORTHAUL_TESTS_LIMITS_H
+#define SHORTHAUL_TESTS_LIMITS_H
+
+/* What the tests of limits and leaks share: what the process has, and which tools watch it. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIMITS_SKIPPED 77 /* to ctest: SKIP_RETURN_CODE */
+
+/* A sanitizer keeps terabytes of addresses for itself, and memory that was freed. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LIMITS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LIMITS_SANITIZED 1
+#endif
+#endif
+#ifndef LIMITS_SANITIZED
+#define LIMITS_SANITIZED 0
+#endif
+
+/* Objects in /dev/shm whose names begin with that of pool @name. */
+size_t limits_objects(const char *name);
+
+/* Open descriptors of this process, and lines of its map. */
+size_t limits_descriptors(void);
+size_t limits_mappings(void);
+
+/* A line of /proc/meminfo or /proc/self/status such as "VmSize:", in bytes; 0 if there is none. */
+uint64_t limits_proc_bytes(const char *path, const char *key);
+
+#endif
