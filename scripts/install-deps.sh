@@ -18,7 +18,7 @@ build=(
     libcyaml-dev libyaml-dev libsmartcols-dev libcmocka-dev libsystemd-dev libssl-dev
     libboost-dev
 )
-tests=(clang libclang-rt-14-dev llvm jq strace procps)
+tests=(clang libclang-rt-14-dev llvm jq spin strace procps)
 checks=(clang-format-14 clang-tidy)
 
 case "${1:-}" in
