@@ -61,7 +61,8 @@ struct haul_channel {
     grpc_completion_queue *idle[HAUL__IDLE_QUEUES];
     unsigned n_idle;
     haul__lane_state lane;
-    uint64_t lane_id; /* of the server that was probed; 0 = it did not say */
+    uint64_t lane_id;   /* of the server that was probed; 0 = it did not say */
+    uint32_t lane_peer; /* that server's slot in the pool; 0 = it takes no gifts, or nobody knows */
 };
 
 /* One attempt at a call. The caller fills in the first part. */
@@ -122,6 +123,9 @@ void haul__lane_check(haul_channel *channel);
 /* Whether keys may be sent now; probes if nobody knows. */
 bool haul__lane_is_shared(haul_channel *channel, haul__flight *flight, uint64_t deadline_ns,
                           bool wait_for_ready);
+
+/* The slot to give buffers to, while the lane is known to be shared; else 0. */
+uint32_t haul__lane_peer(haul_channel *channel);
 
 /* Learn from the end of a call which server it was that answered. */
 void haul__lane_learn(haul_channel *channel, const haul__attempt *attempt);

@@ -63,7 +63,8 @@ static bool is_passing(grpc_status_code code)
 }
 
 /* What the server's answer to the probe says. */
-static haul__lane_state judge(const haul__attempt *attempt, const uint8_t nonce[NONCE_BYTES])
+static haul__lane_state judge(const haul__attempt *attempt, const uint8_t nonce[NONCE_BYTES],
+                              uint32_t *out_peer)
 {
     ProtobufCMessage *message;
     if (is_passing(attempt->code)) {
@@ -76,6 +77,7 @@ static haul__lane_state judge(const haul__attempt *attempt, const uint8_t nonce[
     const Shorthaul__V1__ProbeResponse *response = (const Shorthaul__V1__ProbeResponse *)message;
     bool shared = response->attached && response->nonce.len == NONCE_BYTES &&
                   memcmp(response->nonce.data, nonce, NONCE_BYTES) == 0;
+    *out_peer = shared ? response->participant : 0;
     haul__unpacked_free(message);
     return shared ? HAUL__LANE_SHARED : HAUL__LANE_APART;
 }
@@ -103,7 +105,8 @@ static haul_status share_nonce(haul_channel *channel, uint8_t nonce[NONCE_BYTES]
 }
 
 /* @attempt has its deadline and its flags. */
-static haul__lane_state probe(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
+static haul__lane_state probe(haul_channel *channel, haul__flight *flight, haul__attempt *attempt,
+                              uint32_t *out_peer)
 {
     const haul__pack_from from = {.pins = &channel->pins};
     uint8_t nonce[NONCE_BYTES];
@@ -119,7 +122,7 @@ static haul__lane_state probe(haul_channel *channel, haul__flight *flight, haul_
     haul__lane_state state = HAUL__LANE_UNPROVEN;
     if (haul__pack(&request.base, &from, &attempt->request) == HAUL_OK) {
         haul__attempt_run(channel, flight, attempt);
-        state = judge(attempt, nonce);
+        state = judge(attempt, nonce, out_peer);
     }
     haul_buf_release(buf);
     return state;
@@ -149,13 +152,23 @@ bool haul__lane_is_shared(haul_channel *channel, haul__flight *flight, uint64_t 
     (void)pthread_mutex_unlock(&channel->mutex);
 
     haul__attempt attempt = {.deadline_ns = deadline_ns, .wait_for_ready = wait_for_ready};
-    haul__lane_state state = probe(channel, flight, &attempt);
+    uint32_t peer = 0;
+    haul__lane_state state = probe(channel, flight, &attempt, &peer);
 
     (void)pthread_mutex_lock(&channel->mutex);
     channel->lane = state;
     channel->lane_id = attempt.has_lane ? attempt.lane_id : 0;
+    channel->lane_peer = peer;
     (void)pthread_cond_broadcast(&channel->changed);
     (void)pthread_mutex_unlock(&channel->mutex);
     haul__attempt_fini(&attempt);
     return state == HAUL__LANE_SHARED;
+}
+
+uint32_t haul__lane_peer(haul_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    uint32_t peer = channel->lane == HAUL__LANE_SHARED ? channel->lane_peer : 0;
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return peer;
 }

@@ -17,14 +17,16 @@
 #define NONCE_MIN_BYTES 16
 #define NONCE_MAX_BYTES 64
 
-static bool attach(const haul_server *server, const haul_payload *payload, haul_view *out_view)
+/* The pool in which the payload was found, or NULL. */
+static const haul_pool *attach(const haul_server *server, const haul_payload *payload,
+                               haul_view *out_view)
 {
     haul_key key;
     if (haul_payload_get_key(payload, &key) != HAUL_OK) {
-        return false;
+        return NULL;
     }
     haul_pool *pool = haul__server_pool(server, key.pool_id);
-    return pool && haul_attach(pool, &key, payload->length, out_view) == HAUL_OK;
+    return pool && haul_attach(pool, &key, payload->length, out_view) == HAUL_OK ? pool : NULL;
 }
 
 static void invoke(ProtobufCService *service, unsigned method_index, const ProtobufCMessage *input,
@@ -40,10 +42,12 @@ static void invoke(ProtobufCService *service, unsigned method_index, const Proto
     Shorthaul__V1__ProbeResponse response = SHORTHAUL__V1__PROBE_RESPONSE__INIT;
     uint8_t bytes[NONCE_MAX_BYTES];
     haul_view view = {0};
-    if (attach(server, nonce, &view)) {
+    const haul_pool *pool = attach(server, nonce, &view);
+    if (pool) {
         memcpy(bytes, view.data, view.len);
         haul_detach(&view);
         response.attached = true;
+        response.participant = haul_pool_participant(pool);
         response.nonce.data = bytes;
         response.nonce.len = nonce->length;
     }

@@ -60,6 +60,26 @@ static void a_server_that_loses_the_pool(void **state)
     test_pair_close(&pair);
 }
 
+/* The probe's answer says to which slot buffers can be given, for as long as it holds. */
+static void the_slot_of_the_server(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    haul_payload_out out;
+    haul_buf *buf = test_payload(pair.client_pool, LEN, 1, &out);
+    assert_int_equal(haul__lane_peer(pair.channel), 0);
+    assert_path(&pair, &out.payload, HAUL_PATH_SHM, false);
+    assert_int_equal(haul__lane_peer(pair.channel), haul_pool_participant(pair.server_pool));
+    set_pools(&pair, 0);
+    assert_path(&pair, &out.payload, HAUL_PATH_INLINE, true);
+    assert_path(&pair, &out.payload, HAUL_PATH_INLINE, false);
+    assert_int_equal(haul__lane_peer(pair.channel), 0);
+    set_pools(&pair, 1);
+    haul_buf_release(buf);
+    test_pair_close(&pair);
+}
+
 /* A key that the caller got wrong is the caller's fault, not the lane's. */
 static void a_key_that_is_stale_here_too(void **state)
 {
@@ -160,11 +180,9 @@ static void a_server_of_somebody_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_server_that_loses_the_pool),
-        cmocka_unit_test(a_key_that_is_stale_here_too),
-        cmocka_unit_test(a_server_that_comes_back),
-        cmocka_unit_test(a_lane_that_changes_unseen),
-        cmocka_unit_test(a_server_of_somebody_else),
+        cmocka_unit_test(a_server_that_loses_the_pool), cmocka_unit_test(the_slot_of_the_server),
+        cmocka_unit_test(a_key_that_is_stale_here_too), cmocka_unit_test(a_server_that_comes_back),
+        cmocka_unit_test(a_lane_that_changes_unseen),   cmocka_unit_test(a_server_of_somebody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
