@@ -54,9 +54,10 @@ if(SHORTHAUL_TRANSPORT)
   haul_install_library(
     NAME transport
     DESCRIPTION "gRPC for C with payloads that travel through shared memory"
-    HEADERS ${public_headers}/transport.h
+    HEADERS ${public_headers}/transport.h ${public_headers}/credentials.h
     ALSO shorthaul_proto
-    REQUIRES shorthaul-pool libprotobuf-c grpc)
+    REQUIRES shorthaul-pool libprotobuf-c grpc
+    REQUIRES_PRIVATE libcrypto)
   install(DIRECTORY ${PROJECT_BINARY_DIR}/src/transport/gen-shorthaul_proto/shorthaul
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.pb-c.h")
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/proto/shorthaul

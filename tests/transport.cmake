@@ -15,10 +15,14 @@ foreach(name IN ITEMS lead pack parts)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS call hostile keys lane life listen death)
+foreach(name IN ITEMS call creds hostile keys lane life listen death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
+
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+target_sources(test_transport_creds PRIVATE lib/certs.c)
+target_link_libraries(test_transport_creds PRIVATE PkgConfig::CRYPTO)
 
 add_executable(transport_peer process/transport_peer.c)
 target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)

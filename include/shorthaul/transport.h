@@ -18,6 +18,7 @@
 #include <grpc/status.h>
 #include <protobuf-c/protobuf-c.h>
 
+#include <shorthaul/credentials.h>
 #include <shorthaul/pool.h>
 #include <shorthaul/v1/payload.pb-c.h>
 
@@ -145,6 +146,23 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_server_listen(haul_server *server, con
                                                         uint32_t socket_mode, int *out_port,
                                                         haul_error *err);
 
+typedef struct haul_listen_opts {
+    size_t struct_size;                  /* sizeof(haul_listen_opts) */
+    uint32_t socket_mode;                /* as for haul_server_listen() */
+    const haul_credentials *credentials; /* borrowed for the time of the call; NULL = insecure */
+} haul_listen_opts;
+
+/*
+ * The same with credentials. A server may listen at several addresses, each with its own.
+ *
+ * Conditions and failures: those of haul_server_listen(); HAUL_INVALID (options; credentials that
+ *            were made for channels, or local ones for a TCP address)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_listen_with(haul_server *server,
+                                                             const char *address,
+                                                             const haul_listen_opts *opts,
+                                                             int *out_port, haul_error *err);
+
 /* Start the threads and serve. Failures: HAUL_INVALID (twice, no address), HAUL_SYSTEM. */
 HAUL_API HAUL_MUST_CHECK haul_status haul_server_start(haul_server *server, haul_error *err);
 
@@ -208,6 +226,15 @@ HAUL_API uint64_t haul_call_deadline_ns(const haul_call *call);
  */
 HAUL_API bool haul_call_is_cancelled(haul_call *call);
 
+/*
+ * Who calls, as far as the connection tells.
+ *
+ * Ownership: @out_peer lives as long as the call.
+ * Threads:   one at a time for one call.
+ * Failures:  HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_peer(haul_call *call, const haul_peer **out_peer);
+
 /* Bytes of the request message as it came over the wire. */
 HAUL_API size_t haul_call_request_bytes(const haul_call *call);
 
@@ -218,13 +245,15 @@ typedef struct haul_channel_opts {
     haul_pool *pool;    /* the pool to send and receive by key with; borrowed; NULL = inline */
     size_t max_message_bytes; /* larger answers get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t key_threshold_bytes; /* payloads below it are sent inline even where a key would do */
+    const haul_credentials *credentials; /* borrowed for the time of the call; NULL = insecure */
 } haul_channel_opts;
 
 /*
  * A channel to @address (as for haul_server_listen(), or any gRPC target). Connects on first use.
  *
  * Ownership: the caller's, until haul_channel_close().
- * Failures:  HAUL_INVALID, HAUL_NOMEM
+ * Failures:  HAUL_INVALID (address, options; credentials that were made for servers, or local ones
+ *            for a TCP address), HAUL_NOMEM
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_channel_open(const char *address,
                                                        const haul_channel_opts *opts,

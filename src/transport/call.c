@@ -51,6 +51,7 @@ static void release(haul_call *call)
     grpc_byte_buffer_destroy(call->answer_bytes);
     grpc_byte_buffer_destroy(call->request_bytes);
     free(call->given);
+    free(call->peer);
     grpc_call_unref(call->grpc);
 }
 

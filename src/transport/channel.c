@@ -20,19 +20,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <grpc/grpc_security.h>
-
 #include <shorthaul/v1/lane.pb-c.h>
 
 #include "base/error.h"
+#include "transport/creds.h"
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 
 #define RECONNECT_FIRST_MS 100
 #define RECONNECT_MAX_MS   2000
 
-static grpc_channel *create_grpc(const char *address, const haul_channel_opts *opts)
+static grpc_channel *create_grpc(const char *address, const haul_channel_opts *opts,
+                                 grpc_channel_credentials *credentials)
 {
+    const char *server_name = haul__creds_server_name(opts->credentials);
     grpc_arg args[] = {
         haul__integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
                           haul__message_bound(opts->max_message_bytes)),
@@ -47,12 +48,11 @@ static grpc_channel *create_grpc(const char *address, const haul_channel_opts *o
         haul__integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
         haul__integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
         haul__integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        haul__string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name), /* the last one */
     };
-    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(address, credentials, &all);
-    grpc_channel_credentials_release(credentials);
-    return channel;
+    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]) - !server_name,
+                                   .args = args};
+    return grpc_channel_create(address, credentials, &all);
 }
 
 static haul_status init_sync(haul_channel *channel)
@@ -66,6 +66,13 @@ static haul_status init_sync(haul_channel *channel)
     }
     (void)pthread_mutex_init(&channel->mutex, NULL);
     return HAUL_OK;
+}
+
+static void fini_sync(haul_channel *channel)
+{
+    haul__pins_fini(&channel->pins);
+    (void)pthread_cond_destroy(&channel->changed);
+    (void)pthread_mutex_destroy(&channel->mutex);
 }
 
 haul_status haul_channel_open(const char *address, const haul_channel_opts *opts,
@@ -88,7 +95,16 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
         return haul__fail(err, HAUL_NOMEM, "channel: out of memory");
     }
     grpc_init();
-    channel->grpc = create_grpc(address, &o);
+    grpc_channel_credentials *credentials;
+    haul_status status = haul__channel_creds(o.credentials, address, &credentials, err);
+    if (status != HAUL_OK) {
+        fini_sync(channel);
+        free(channel);
+        grpc_shutdown();
+        return status;
+    }
+    channel->grpc = create_grpc(address, &o, credentials);
+    haul__channel_creds_release(o.credentials, credentials);
     channel->pool = o.pool;
     channel->key_threshold_bytes = o.key_threshold_bytes;
     if (o.pool) {
@@ -154,10 +170,8 @@ void haul_channel_close(haul_channel *channel)
         haul__queue_destroy(channel->idle[i]);
     }
     free_methods(channel);
-    haul__pins_fini(&channel->pins);
+    fini_sync(channel);
     grpc_shutdown();
-    (void)pthread_cond_destroy(&channel->changed);
-    (void)pthread_mutex_destroy(&channel->mutex);
     free(channel);
 }
 

@@ -20,6 +20,12 @@ static inline grpc_arg haul__integer_arg(const char *key, int value)
     };
 }
 
+/* @value is borrowed for as long as the argument is. */
+static inline grpc_arg haul__string_arg(const char *key, const char *value)
+{
+    return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)key, .value.string = (char *)value};
+}
+
 /* A bound on messages: 0 is none for us, -1 is none for gRPC. */
 static inline int haul__message_bound(size_t bytes)
 {

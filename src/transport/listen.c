@@ -18,20 +18,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <grpc/grpc_security.h>
-
 #include "base/error.h"
 #include "transport/server.h"
 
 #define UNIX_PREFIX     "unix:"
 #define ABSTRACT_PREFIX "unix-abstract:"
 
-int haul__listen_grpc(haul_server *server, const char *address)
+int haul__listen_grpc(haul_server *server, const char *address,
+                      grpc_server_credentials *credentials)
 {
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
-    int port = grpc_server_add_http2_port(server->grpc, address, credentials);
-    grpc_server_credentials_release(credentials);
-    return port;
+    return grpc_server_add_http2_port(server->grpc, address, credentials);
 }
 
 /* Bind a socket and close it again; 0 or errno. */
@@ -125,28 +121,46 @@ static haul_status try_tcp(const char *address, haul_error *err)
     return usable ? HAUL_OK : haul__fail_errno(err, failed, "address %s", address);
 }
 
-haul_status haul_server_listen(haul_server *server, const char *address, uint32_t socket_mode,
-                               int *out_port, haul_error *err)
+static haul_status listen_at(haul_server *server, const char *address, uint32_t socket_mode,
+                             grpc_server_credentials *credentials, int *out_port, haul_error *err)
 {
-    if (server->phase != HAUL__SERVER_NEW) {
-        return haul__fail(err, HAUL_INVALID, "address %s: the server has been started", address);
-    }
-    haul_status status;
-    int port = 0;
+    *out_port = 0;
     if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
         const char *path = address + strlen(UNIX_PREFIX);
         path += strncmp(path, "//", 2) == 0 ? 2 : 0;
-        status = haul__listen_unix(server, path, socket_mode, err);
-    } else {
-        bool abstract = strncmp(address, ABSTRACT_PREFIX, strlen(ABSTRACT_PREFIX)) == 0;
-        status =
-            abstract ? try_abstract(address + strlen(ABSTRACT_PREFIX), err) : try_tcp(address, err);
-        if (status == HAUL_OK) {
-            port = haul__listen_grpc(server, address);
-            status =
-                port > 0 ? HAUL_OK : haul__fail(err, HAUL_SYSTEM, "cannot listen at %s", address);
-        }
+        return haul__listen_unix(server, path, socket_mode, credentials, err);
     }
+    bool abstract = strncmp(address, ABSTRACT_PREFIX, strlen(ABSTRACT_PREFIX)) == 0;
+    haul_status status =
+        abstract ? try_abstract(address + strlen(ABSTRACT_PREFIX), err) : try_tcp(address, err);
+    if (status != HAUL_OK) {
+        return status;
+    }
+    *out_port = haul__listen_grpc(server, address, credentials);
+    return *out_port > 0 ? HAUL_OK : haul__fail(err, HAUL_SYSTEM, "cannot listen at %s", address);
+}
+
+haul_status haul_server_listen_with(haul_server *server, const char *address,
+                                    const haul_listen_opts *opts, int *out_port, haul_error *err)
+{
+    haul_listen_opts o = {0};
+    if (opts && opts->struct_size != sizeof(o)) {
+        return haul__fail(err, HAUL_INVALID, "address %s: the options are not valid", address);
+    }
+    if (opts) {
+        o = *opts;
+    }
+    if (server->phase != HAUL__SERVER_NEW) {
+        return haul__fail(err, HAUL_INVALID, "address %s: the server has been started", address);
+    }
+    grpc_server_credentials *credentials;
+    int port;
+    haul_status status = haul__server_creds(o.credentials, address, &credentials, err);
+    if (status != HAUL_OK) {
+        return status;
+    }
+    status = listen_at(server, address, o.socket_mode, credentials, &port, err);
+    haul__server_creds_release(o.credentials, credentials);
     if (status != HAUL_OK) {
         return status;
     }
@@ -155,4 +169,11 @@ haul_status haul_server_listen(haul_server *server, const char *address, uint32_
         *out_port = port;
     }
     return HAUL_OK;
+}
+
+haul_status haul_server_listen(haul_server *server, const char *address, uint32_t socket_mode,
+                               int *out_port, haul_error *err)
+{
+    const haul_listen_opts opts = {.struct_size = sizeof(opts), .socket_mode = socket_mode};
+    return haul_server_listen_with(server, address, &opts, out_port, err);
 }

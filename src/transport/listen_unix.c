@@ -148,11 +148,11 @@ static void close_workshop(const workshop *w)
 }
 
 static haul_status bind_fresh(haul_server *server, const workshop *w, uint32_t mode,
-                              struct stat *out_stat)
+                              grpc_server_credentials *credentials, struct stat *out_stat)
 {
     char address[sizeof("unix:") + PATH_MAX_BYTES];
     (void)snprintf(address, sizeof(address), "unix:%s", w->fresh);
-    if (haul__listen_grpc(server, address) == 0) {
+    if (haul__listen_grpc(server, address, credentials) == 0) {
         return haul__fail(w->err, HAUL_SYSTEM, "cannot listen at %s", w->path);
     }
     if (mode != 0 && chmod(w->fresh, mode & 0777) != 0) {
@@ -164,7 +164,8 @@ static haul_status bind_fresh(haul_server *server, const workshop *w, uint32_t m
     return HAUL_OK;
 }
 
-haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mode, haul_error *err)
+haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mode,
+                              grpc_server_credentials *credentials, haul_error *err)
 {
     workshop w = {.path = path, .err = err};
     haul_status status = open_workshop(&w);
@@ -177,7 +178,7 @@ haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mo
         return haul__fail(err, HAUL_NOMEM, "%s", path);
     }
     struct stat st = {0};
-    status = bind_fresh(server, &w, mode, &st);
+    status = bind_fresh(server, &w, mode, credentials, &st);
     if (status == HAUL_OK) {
         status = publish(&w);
     }

@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 
 #include "transport/container.h"
+#include "transport/creds.h"
 #include "transport/lead.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
@@ -130,6 +131,7 @@ struct haul_call {
     bool key_refused;
     haul_pool *accept_pool; /* NULL: the caller takes nothing by key */
     uint32_t accept_slot;
+    haul_peer *peer; /* NULL: nobody has asked who calls */
 
     haul__views answer_views;
     haul__given *given;
@@ -172,17 +174,19 @@ haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id);
 /* ---- listen_unix.c ---- */
 
 /*
- * Listen at the socket file @path with permissions @mode (0: the umask's).
+ * Listen at the socket file @path with permissions @mode (0: the umask's). Borrows @credentials.
  * Conditions: HAUL_BUSY, HAUL_NOT_FOUND   Failures: HAUL_INVALID, HAUL_DENIED, HAUL_NOMEM,
  *             HAUL_SYSTEM
  */
 HAUL_MUST_CHECK haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mode,
+                                              grpc_server_credentials *credentials,
                                               haul_error *err);
 
 /* ---- listen.c ---- */
 
-/* Have gRPC listen at @address; the port, or 0. */
-int haul__listen_grpc(haul_server *server, const char *address);
+/* Have gRPC listen at @address; the port, or 0. Borrows @credentials. */
+int haul__listen_grpc(haul_server *server, const char *address,
+                      grpc_server_credentials *credentials);
 
 /* ---- server_lane.c ---- */
 

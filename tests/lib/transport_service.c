@@ -132,10 +132,11 @@ static bool is_held(Haul__Test__Mode mode)
 static void hold_as_asked(test_service *service, haul_call *call, ProtobufCClosure closure,
                           const Haul__Test__ExchangeRequest *request)
 {
-    bool later = request->mode == HAUL__TEST__MODE__MODE_LATER;
+    Haul__Test__Mode mode = request->mode; /* once it is held the test may answer, and free it */
+    bool later = mode == HAUL__TEST__MODE__MODE_LATER;
     pthread_t thread;
     hold(service, call, closure, request);
-    if (request->mode == HAUL__TEST__MODE__MODE_BLOCK) {
+    if (mode == HAUL__TEST__MODE__MODE_BLOCK) {
         (void)pthread_mutex_lock(&service->mutex);
         while (service->held == call) {
             (void)pthread_cond_wait(&service->changed, &service->mutex);

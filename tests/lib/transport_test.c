@@ -30,16 +30,18 @@ static void open_server(test_pair *pair, const test_pair_opts *opts)
     assert_ok(haul_server_create(&so, &pair->server, &err));
     assert_ok(haul_server_add_service(pair->server, (ProtobufCService *)&pair->service, &err));
     int port = 0;
+    const haul_listen_opts lo = {
+        .struct_size = sizeof(lo), .socket_mode = 0600, .credentials = opts->server_credentials};
     if (again) {
-        assert_ok(haul_server_listen(pair->server, pair->address, 0600, NULL, &err));
+        assert_ok(haul_server_listen_with(pair->server, pair->address, &lo, NULL, &err));
     } else if (opts->tcp) {
-        assert_ok(haul_server_listen(pair->server, "127.0.0.1:0", 0, &port, &err));
+        assert_ok(haul_server_listen_with(pair->server, "127.0.0.1:0", &lo, &port, &err));
         (void)snprintf(pair->address, sizeof(pair->address), "127.0.0.1:%d", port);
     } else {
         char path[100];
         test_socket_path(path, sizeof(path), "pair");
         (void)snprintf(pair->address, sizeof(pair->address), "unix:%s", path);
-        assert_ok(haul_server_listen(pair->server, pair->address, 0600, NULL, &err));
+        assert_ok(haul_server_listen_with(pair->server, pair->address, &lo, NULL, &err));
     }
     assert_ok(haul_server_start(pair->server, &err));
 }
@@ -56,7 +58,8 @@ void test_pair_open(test_pair *pair, const test_pair_opts *opts)
     const haul_channel_opts co = {.struct_size = sizeof(co),
                                   .pool = opts->client_without_pool ? NULL : pair->client_pool,
                                   .max_message_bytes = opts->max_message_bytes,
-                                  .key_threshold_bytes = opts->key_threshold_bytes};
+                                  .key_threshold_bytes = opts->key_threshold_bytes,
+                                  .credentials = opts->client_credentials};
     assert_ok(haul_channel_open(pair->address, &co, &pair->channel, NULL));
 }
 

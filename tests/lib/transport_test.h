@@ -70,6 +70,8 @@ typedef struct test_pair_opts {
     uint64_t give_ns;
     uint64_t key_threshold_bytes;
     size_t max_message_bytes; /* of both */
+    const haul_credentials *server_credentials;
+    const haul_credentials *client_credentials;
 } test_pair_opts;
 
 void test_pair_open(test_pair *pair, const test_pair_opts *opts);
