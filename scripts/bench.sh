@@ -32,8 +32,20 @@ jq -r 'select(.p50_us) | [.name, .work, .p50_us, .p99_us, .n] | @tsv' "$results"
         printf '%-20s %-16s %12.1f %12.1f %6d\n' "$name" "$work" "$p50" "$p99" "$n"
     done
 echo
-jq -r 'select(.name == "ratios") | del(.name, .cpu, .cores, .kernel) | to_entries[] |
-       [.key, .value] | @tsv' "$results" |
-    while IFS=$'\t' read -r name value; do
-        printf '%-40s %10.2f\n' "$name" "$value"
+printf '%-12s %-10s %12s %16s %16s\n' CALLERS CLIENT CALLS_PER_S CPU_US_PER_CALL WAITS_PER_CALL
+jq -r 'select(.calls_per_s) |
+       [.name, .path, .calls_per_s, .cpu_us_per_call, .waits_per_call] | @tsv' "$results" |
+    while IFS=$'\t' read -r name path rate cpu waits; do
+        printf '%-12s %-10s %12d %16.1f %16.2f\n' "$name" "$path" "$rate" "$cpu" "$waits"
     done
+echo
+printf '%-40s %10s %10s\n' RATIO VALUE WANTED
+jq -r 'select(.name == "ratios") | del(.name, .cpu, .cores, .kernel) | to_entries[] |
+       [.key, .value, "", ""] | @tsv' "$results" >"$results.ratios"
+jq -r 'select(.name == "ratio") |
+       [.target, .value, .wanted // "", if .met == false then "not met" else "" end] | @tsv' \
+    "$results" >>"$results.ratios"
+while IFS=$'\t' read -r name value wanted met; do
+    printf '%-40s %10.2f %10s %s\n' "$name" "$value" "$wanted" "$met"
+done <"$results.ratios"
+rm -f "$results.ratios"

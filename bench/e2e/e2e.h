@@ -3,21 +3,21 @@
 #ifndef E2E_H
 #define E2E_H
 
-/* The client's half of the end-to-end benchmark: see e2e_arms.c. The server's: e2e_roles.c. */
+/* What the files of the end-to-end benchmark share: see bench_e2e.c. */
 
 #include <shorthaul/transport.h>
 
 #include "bench.h"
 
-#define ADDRESS_BYTES 108
+#define E2E_ADDRESS_BYTES 108
 
-/* What crosses the raw socket before the bytes, and comes back after them: e2e_roles.c. */
-typedef struct raw_head {
+/* What crosses the raw socket before the bytes; their sum comes back: e2e_roles.c. */
+typedef struct e2e_raw_head {
     uint64_t n_bytes;
     uint64_t whole;
-} raw_head;
+} e2e_raw_head;
 
-/* A size that is measured: its sums, and a buffer that holds the source's first bytes. */
+/* A size that is measured: its sums, and a buffer that holds its bytes. */
 typedef struct e2e_size {
     uint64_t n_bytes;
     uint64_t sums[2]; /* of the ends; of the whole */
@@ -25,27 +25,96 @@ typedef struct e2e_size {
     haul_payload_out by_key;
 } e2e_size;
 
+typedef struct e2e_core e2e_core;
+
 /* Everything the arms need; main() owns it. */
 typedef struct e2e {
     haul_pool *pool;
     haul_channel *channel;
-    uint8_t *source;  /* known bytes, as many as the largest size has */
-    uint8_t *message; /* private memory, for what is produced inline */
-    bench_peer raw;
-    bench_peer cpp_server, cpp_client;
+    e2e_core *core;
+    haul_buf *scratch; /* what one process alone fills and reads */
+    uint8_t *source;   /* known bytes */
+    uint8_t *message;  /* private memory, for what is produced inline */
+    uint64_t n_source;
+    bench_peer server, core_server, raw;
+    bench_peer cpp_server, cpp_client; /* empty without the C++ stub */
 } e2e;
 
-/* One call of one arm: does it, checks the answer, and says how long it took. */
-typedef bool (*e2e_fn)(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
+typedef struct e2e_arm e2e_arm;
 
-bool e2e_empty(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
-bool e2e_inline(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
-bool e2e_key(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
-bool e2e_raw_socket(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
-bool e2e_cpp_stub(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns);
+/* @n calls of one arm, one after the other: makes them, checks the answers, says how long each
+ * took. */
+typedef bool (*e2e_fn)(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
 
-/* The other processes; each answers with an exit code. */
+struct e2e_arm {
+    const char *stem; /* "key" gives the name "key_64MiB" */
+    const char *path;
+    e2e_fn run;
+    e2e_size *size; /* NULL: no payload */
+    bool whole;     /* produce + consume */
+    size_t burst;   /* calls in a turn */
+    size_t turns;
+    bench_samples samples;
+};
+
+/* ---- e2e_arms.c ---- */
+
+bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_key(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_default(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_raw_socket(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_one_process(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_cpp_stub(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+
+/* One call without a payload, checked. */
+bool e2e_call_empty(e2e *e);
+
+/* One call with a small payload inline, and one with a new buffer by key, checked. */
+bool e2e_call_small(e2e *e);
+bool e2e_call_key(e2e *e, const e2e_size *size);
+
+/* ---- e2e_core.c: gRPC's core API with nothing on top ---- */
+
+bool e2e_core_open(const char *address, e2e_core **out_core);
+void e2e_core_close(e2e_core *core);
+bool e2e_core_arm(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+
+/* Empty calls from this thread until @until_ns. */
+bool e2e_core_loop(e2e_core *core, uint64_t until_ns, uint64_t *out_calls);
+
+int e2e_be_core_server(const char *address);
+
+/* ---- e2e_roles.c: the other processes; each answers with an exit code ---- */
+
 int e2e_be_server(const char *address, const char *pool_name);
 int e2e_be_raw_socket(void);
+
+/* ---- e2e_callers.c: calls per second ---- */
+
+/* Print one line for each kind of client and number of callers, and the targets among them. */
+bool e2e_measure_callers(e2e *e, bool smoke);
+
+/* ---- e2e_report.c ---- */
+
+/* A ratio that is promised: at most @wanted, or at least. */
+typedef struct e2e_target {
+    const char *name;
+    double value;
+    double wanted;
+    bool at_most;
+} e2e_target;
+
+void e2e_print_arm(e2e_arm *arm);
+void e2e_print_target(const e2e_target *target);
+
+/* The median in microseconds. */
+double e2e_p50_us(e2e_arm *arm);
+
+/* ---- e2e_soak.c: memory over many calls ---- */
+
+/* Make @n_calls, by key in buffers of that size and inline in turn, and tell how much memory client
+ * and server have gained since they were warm. */
+bool e2e_soak(e2e *e, e2e_size *size, uint64_t n_calls);
 
 #endif

@@ -2,14 +2,14 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * The arms of the end-to-end benchmark: one call each, by key, inline, through a raw Unix socket,
- * through the C++ stub.
+ * The arms of the end-to-end benchmark: bursts of calls by key, inline, through a raw Unix socket,
+ * through the C++ stub, and the same work without any call.
  *
- * Each knows two kinds of work. In the hand-over (@whole false) the bytes lie ready before the
- * clock starts and the server reads two of them. In produce + consume (@whole true) the clock also
- * runs while the sender writes the bytes to where they are sent from, and the server reads them
- * all. Every answer is checked against sums that were made beforehand, and every gRPC call against
- * the path it was meant to take.
+ * Each knows two kinds of work. In the hand-over (whole false) the bytes lie ready before the clock
+ * starts and the server reads two of them. In produce + consume (whole true) the clock also runs
+ * while the sender writes the bytes to where they are sent from, and the server reads them all.
+ * Every answer is checked against sums that were made beforehand, and every call of ours against
+ * the path it was meant to take. No call has a deadline: the baselines have none either.
  *
  * They run in main()'s thread. A peer that dies fails the arm, and with it the run.
  */
@@ -19,25 +19,27 @@
 #include <string.h>
 
 #include "bench.pb-c.h"
+#include "order.h"
 
-#define TIMEOUT_NS (60 * 1000000000ll)
+#define ANY_PATH    (-1)
+#define SMALL_BYTES 256
 
 /* A call over the one channel, of which the sum and the path are checked. */
-static bool call_touch(e2e *e, haul_payload *data, bool whole, haul_path path, uint64_t sum)
+static bool call_touch(e2e *e, haul_payload *data, bool whole, int path, uint64_t sum)
 {
     Bench__V1__TouchRequest request = BENCH__V1__TOUCH_REQUEST__INIT;
     request.data = data;
     request.whole = whole;
-    haul_call_opts opts = {.struct_size = sizeof(opts), .timeout_ns = TIMEOUT_NS};
     haul_reply *reply = NULL;
     haul_status status = haul_channel_call(e->channel, &bench__v1__bench_service__descriptor, 0,
-                                           &request.base, &opts, &reply);
+                                           &request.base, NULL, &reply);
     if (status != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: call: %s\n", haul_status_name(status));
         return false;
     }
     const Bench__V1__TouchResponse *got = (const void *)haul_reply_message(reply);
-    bool ok = got != NULL && got->sum == sum && haul_reply_request_path(reply) == path;
+    bool ok = got != NULL && got->sum == sum &&
+              (path == ANY_PATH || (int)haul_reply_request_path(reply) == path);
     if (!ok) {
         (void)fprintf(stderr, "bench_e2e: gRPC status %d, path %s: %s\n",
                       (int)haul_reply_code(reply), haul_path_name(haul_reply_request_path(reply)),
@@ -47,30 +49,66 @@ static bool call_touch(e2e *e, haul_payload *data, bool whole, haul_path path, u
     return ok;
 }
 
-bool e2e_empty(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns)
+bool e2e_call_empty(e2e *e)
 {
-    (void)size;
-    uint64_t start_ns = bench_now_ns();
-    bool ok = call_touch(e, NULL, whole, HAUL_PATH_NONE, 0);
-    *out_ns = bench_now_ns() - start_ns;
-    return ok;
+    return call_touch(e, NULL, false, HAUL_PATH_NONE, 0);
 }
 
-bool e2e_inline(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns)
+bool e2e_call_small(e2e *e)
 {
-    const uint8_t *from = whole ? e->message : e->source;
-    uint64_t start_ns = bench_now_ns();
-    if (whole) {
-        memcpy(e->message, e->source, size->n_bytes);
-    }
     haul_payload_out out;
-    haul_payload_set_inline(&out, from, size->n_bytes);
-    bool ok = call_touch(e, &out.payload, whole, HAUL_PATH_INLINE, size->sums[whole]);
-    *out_ns = bench_now_ns() - start_ns;
+    haul_payload_set_inline(&out, e->source, SMALL_BYTES);
+    return call_touch(e, &out.payload, false, HAUL_PATH_INLINE,
+                      bench_touch(e->source, SMALL_BYTES, false));
+}
+
+bool e2e_call_key(e2e *e, const e2e_size *size)
+{
+    haul_buf *buf = NULL;
+    haul_payload_out out;
+    if (haul_buf_alloc(e->pool, size->n_bytes, NULL, &buf) != HAUL_OK) {
+        return false;
+    }
+    uint8_t *data = haul_buf_data(buf);
+    data[0] = e->source[0];
+    data[size->n_bytes - 1] = e->source[size->n_bytes - 1];
+    bool ok = haul_payload_set_buf(&out, buf, size->n_bytes) == HAUL_OK &&
+              call_touch(e, &out.payload, false, HAUL_PATH_SHM, size->sums[false]);
+    haul_buf_release(buf);
     return ok;
 }
 
-static bool produce_and_call(e2e *e, e2e_size *size)
+bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+{
+    (void)arm;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        ok = e2e_call_empty(e);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
+    return ok;
+}
+
+bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+{
+    const e2e_size *size = arm->size;
+    const uint8_t *from = arm->whole ? e->message : e->source;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        if (arm->whole) {
+            memcpy(e->message, e->source, size->n_bytes);
+        }
+        haul_payload_out out;
+        haul_payload_set_inline(&out, from, size->n_bytes);
+        ok = call_touch(e, &out.payload, arm->whole, HAUL_PATH_INLINE, size->sums[arm->whole]);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
+    return ok;
+}
+
+static bool produce_and_call(e2e *e, const e2e_size *size)
 {
     haul_buf *buf = NULL;
     haul_payload_out out;
@@ -84,41 +122,85 @@ static bool produce_and_call(e2e *e, e2e_size *size)
     return ok;
 }
 
-bool e2e_key(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns)
+bool e2e_key(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    uint64_t start_ns = bench_now_ns();
-    bool ok = whole ? produce_and_call(e, size)
-                    : call_touch(e, &size->by_key.payload, false, HAUL_PATH_SHM, size->sums[false]);
-    *out_ns = bench_now_ns() - start_ns;
+    e2e_size *size = arm->size;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        ok = arm->whole
+                 ? produce_and_call(e, size)
+                 : call_touch(e, &size->by_key.payload, false, HAUL_PATH_SHM, size->sums[false]);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
     return ok;
 }
 
-bool e2e_raw_socket(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns)
+/* The payload lies in the pool, and the library decides how it goes. */
+bool e2e_default(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    raw_head head = {.n_bytes = size->n_bytes, .whole = whole};
+    e2e_size *size = arm->size;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        ok = call_touch(e, &size->by_key.payload, false, ANY_PATH, size->sums[false]);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
+    return ok;
+}
+
+static bool through_socket(e2e *e, const e2e_size *size, bool whole)
+{
+    e2e_raw_head head = {.n_bytes = size->n_bytes, .whole = whole};
     const uint8_t *from = whole ? e->message : e->source;
     uint64_t sum = 0;
-    uint64_t start_ns = bench_now_ns();
     if (whole) {
         memcpy(e->message, e->source, size->n_bytes);
     }
-    bool ok = bench_write_all(e->raw.fd, &head, sizeof(head)) &&
-              bench_write_all(e->raw.fd, from, size->n_bytes) &&
-              bench_read_all(e->raw.fd, &sum, sizeof(sum));
-    *out_ns = bench_now_ns() - start_ns;
-    return ok && sum == size->sums[whole];
+    return bench_write_all(e->raw.fd, &head, sizeof(head)) &&
+           bench_write_all(e->raw.fd, from, size->n_bytes) &&
+           bench_read_all(e->raw.fd, &sum, sizeof(sum)) && sum == size->sums[whole];
 }
 
-/* The stub's client is a process of its own, which times and reports one call per byte written. */
-bool e2e_cpp_stub(e2e *e, e2e_size *size, bool whole, uint64_t *out_ns)
+bool e2e_raw_socket(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    char kind = whole ? 'w' : 'h';
-    uint64_t answer[2]; /* nanoseconds, sum */
-    if (!bench_write_all(e->cpp_client.fd, &kind, 1) ||
-        !bench_read_all(e->cpp_client.fd, answer, sizeof(answer))) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        ok = through_socket(e, arm->size, arm->whole);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
+    return ok;
+}
+
+/* What producing and consuming costs by itself: no process, no call, the same memory. */
+bool e2e_one_process(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+{
+    const e2e_size *size = arm->size;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        uint8_t *data = haul_buf_data(e->scratch);
+        memcpy(data, e->source, size->n_bytes);
+        ok = bench_touch(data, size->n_bytes, true) == size->sums[true];
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
+    return ok;
+}
+
+bool e2e_cpp_stub(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+{
+    e2e_order order = {.n = n, .kind = arm->whole ? E2E_ORDER_WHOLE : E2E_ORDER_HANDOVER};
+    if (arm->size == NULL) {
+        order.kind = E2E_ORDER_EMPTY;
+    }
+    uint64_t wanted = arm->size != NULL ? arm->size->sums[arm->whole] : 0;
+    uint64_t sum = 0;
+    if (!bench_write_all(e->cpp_client.fd, &order, sizeof(order)) ||
+        !bench_read_all(e->cpp_client.fd, &sum, sizeof(sum)) ||
+        !bench_read_all(e->cpp_client.fd, out_ns, n * sizeof(*out_ns))) {
         (void)fprintf(stderr, "bench_e2e: the C++ client has ended\n");
         return false;
     }
-    *out_ns = answer[0];
-    return answer[1] == size->sums[whole];
+    return sum == wanted;
 }

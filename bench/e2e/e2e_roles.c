@@ -84,7 +84,7 @@ int e2e_be_raw_socket(void)
     bench_catch_signals();
     uint8_t *bytes = NULL;
     uint64_t capacity = 0;
-    raw_head head;
+    e2e_raw_head head;
     bool ok = bench_peer_say_ready();
     while (ok && bench_read_all(STDIN_FILENO, &head, sizeof(head))) {
         if (head.n_bytes > capacity) {

@@ -62,6 +62,16 @@ void bench_print_facts(void);
 void bench_catch_signals(void);
 bool bench_interrupted(void);
 
+/* ---- What a process uses ------------------------------------------------------------------- */
+
+typedef struct bench_usage {
+    uint64_t cpu_ns;          /* of all its threads, also those that have ended */
+    uint64_t n_switches;      /* times that a thread has waited for something */
+    uint64_t anonymous_bytes; /* resident memory of its own; pools and files are not counted */
+} bench_usage;
+
+bool bench_usage_self(bench_usage *out_usage);
+
 /* ---- Other processes ----------------------------------------------------------------------- */
 
 /* A process that was started for a benchmark. Its standard input and output are the other end of
@@ -76,6 +86,9 @@ bool bench_peer_start(bench_peer *peer, const char *const argv[]);
 
 /* End it and wait for it. An empty peer is allowed. */
 void bench_peer_stop(bench_peer *peer);
+
+/* What the peer has used so far; it must be in bench_peer_wait_for_end(). */
+bool bench_peer_usage(bench_peer *peer, bench_usage *out_usage);
 
 /* In the peer: say that it is ready; wait for the end of standard input. */
 bool bench_peer_say_ready(void);

@@ -7,6 +7,8 @@
  * A peer is tied to its parent by one socket pair, which is its standard input and output. The
  * parent owns the peer and ends it by closing its own end; a parent that is killed closes it too,
  * so no peer is left over, whatever happened. A peer that dies is seen as the end of the stream.
+ * Most peers only wait for that end; they answer each byte that comes before it with what they have
+ * used.
  */
 #include "bench.h"
 
@@ -78,9 +80,17 @@ bool bench_peer_say_ready(void)
 
 void bench_peer_wait_for_end(void)
 {
-    char ignored = 0;
-    while (bench_read_all(STDIN_FILENO, &ignored, 1)) {
+    char asked = 0;
+    bench_usage usage;
+    while (bench_read_all(STDIN_FILENO, &asked, 1) && bench_usage_self(&usage) &&
+           bench_write_all(STDOUT_FILENO, &usage, sizeof(usage))) {
     }
+}
+
+bool bench_peer_usage(bench_peer *peer, bench_usage *out_usage)
+{
+    return bench_write_all(peer->fd, "u", 1) &&
+           bench_read_all(peer->fd, out_usage, sizeof(*out_usage));
 }
 
 bool bench_read_all(int fd, void *data, size_t len)

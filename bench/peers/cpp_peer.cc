@@ -7,13 +7,12 @@
 //   bench_cpp_peer server ADDRESS
 //   bench_cpp_peer client ADDRESS BYTES
 //
-// Either one ends with its standard input. The client makes one call for each byte it reads: 'h' is
-// a hand-over, of a message that is ready, of which the server reads two bytes; 'w' fills the
-// message first and the server reads all of it. It answers with two 64-bit numbers, the
-// nanoseconds it took and the sum that came back.
+// Either one ends with its standard input. The client does what it is told there: see
+// bench/e2e/order.h.
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <climits>
 #include <cstdint>
 #include <cstdio>
@@ -21,9 +20,12 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "bench.grpc.pb.h"
 #include "bench.h"
+#include "order.h"
 
 namespace
 {
@@ -71,25 +73,59 @@ class Client
         Fill();
     }
 
-    bool Call(bool whole, uint64_t answer[2])
+    // One call; how long it took and the sum that came back.
+    bool Call(uint64_t kind, uint64_t &ns, uint64_t &sum)
     {
         uint64_t start_ns = bench_now_ns();
+        bool whole = kind == E2E_ORDER_WHOLE;
         if (whole) {
             Fill();
         }
         request_.set_whole(whole);
+        bool ok = Send(kind == E2E_ORDER_EMPTY ? empty_ : request_, sum);
+        ns = bench_now_ns() - start_ns;
+        return ok;
+    }
+
+    // Empty calls from as many threads; the calls they have made and the time that took.
+    bool CallAtOnce(const e2e_order &order, uint64_t &ns, uint64_t &calls)
+    {
+        std::atomic<uint64_t> n{0};
+        std::atomic<bool> ok{true};
+        std::vector<std::thread> threads;
+        uint64_t start_ns = bench_now_ns();
+        for (uint64_t i = 0; i < order.n; i++) {
+            threads.emplace_back([&] {
+                uint64_t mine = 0;
+                uint64_t sum = 0;
+                while (ok && bench_now_ns() - start_ns < order.duration_ns) {
+                    ok = Send(empty_, sum) && ok;
+                    mine++;
+                }
+                n += mine;
+            });
+        }
+        for (std::thread &thread : threads) {
+            thread.join();
+        }
+        ns = bench_now_ns() - start_ns;
+        calls = n;
+        return ok;
+    }
+
+  private:
+    bool Send(const bench::v1::TouchRequest &request, uint64_t &sum)
+    {
         grpc::ClientContext context;
         bench::v1::TouchResponse response;
-        grpc::Status status = stub_->Touch(&context, request_, &response);
-        answer[0] = bench_now_ns() - start_ns;
-        answer[1] = response.sum();
+        grpc::Status status = stub_->Touch(&context, request, &response);
+        sum = response.sum();
         if (!status.ok()) {
             (void)std::fprintf(stderr, "bench_cpp_peer: %s\n", status.error_message().c_str());
         }
         return status.ok();
     }
 
-  private:
     void Fill()
     {
         request_.mutable_data()->set_inline_(source_);
@@ -99,16 +135,35 @@ class Client
     std::string source_;
     std::unique_ptr<bench::v1::BenchService::Stub> stub_;
     bench::v1::TouchRequest request_;
+    bench::v1::TouchRequest empty_;
 };
+
+bool Obey(Client &client, const e2e_order &order)
+{
+    if (order.kind == E2E_ORDER_CALLERS) {
+        uint64_t answer[2];
+        return client.CallAtOnce(order, answer[0], answer[1]) &&
+               bench_write_all(1, answer, sizeof(answer));
+    }
+    if (order.kind == E2E_ORDER_USAGE) {
+        bench_usage usage;
+        return bench_usage_self(&usage) && bench_write_all(1, &usage, sizeof(usage));
+    }
+    std::vector<uint64_t> answer(1 + order.n);
+    bool ok = true;
+    for (uint64_t i = 0; ok && i < order.n; i++) {
+        ok = client.Call(order.kind, answer[1 + i], answer[0]);
+    }
+    return ok && bench_write_all(1, answer.data(), answer.size() * sizeof(answer[0]));
+}
 
 int CallOnDemand(const std::string &address, size_t n_bytes)
 {
     Client client(address, n_bytes);
     bool ok = bench_peer_say_ready();
-    char kind = 0;
-    while (ok && bench_read_all(0, &kind, 1)) {
-        uint64_t answer[2];
-        ok = client.Call(kind == 'w', answer) && bench_write_all(1, answer, sizeof(answer));
+    e2e_order order;
+    while (ok && bench_read_all(0, &order, sizeof(order))) {
+        ok = Obey(client, order);
     }
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
