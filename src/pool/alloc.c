@@ -68,66 +68,68 @@ static void quota_untake(haul_pool *pool, uint64_t bytes)
     }
 }
 
-static bool take_within_quota(haul_pool *pool, uint32_t c, haul__taken *out_taken)
+static inline haul_buf *take_within_quota(haul_pool *pool, uint32_t c)
 {
     uint64_t bytes = pool->g.classes[c].capacity_bytes;
     if (!quota_take(pool, bytes)) {
-        return false;
+        return NULL;
     }
-    bool taken = haul__take(pool, c, out_taken);
-    if (!taken) {
+    haul_buf *buf = haul__take(pool, c);
+    if (!buf) {
         quota_untake(pool, bytes);
     }
-    return taken;
+    return buf;
 }
 
 static haul_status grow_within_quota(haul_pool *pool, uint32_t c, uint64_t bytes,
-                                     haul__taken *out_taken)
+                                     haul_buf **out_buf)
 {
     if (!quota_take(pool, bytes)) {
         return HAUL_EXHAUSTED;
     }
-    haul_status s = haul__grow_owned(pool, c, bytes, out_taken, NULL);
+    haul_status s = haul__grow_owned(pool, c, bytes, out_buf, NULL);
     if (s != HAUL_OK) {
         quota_untake(pool, bytes);
     }
     return s;
 }
 
-static haul_status attempt_sized(haul_pool *pool, const request *rq, haul__taken *out_taken)
+static haul_status attempt_sized(haul_pool *pool, const request *rq, haul_buf **out_buf)
 {
     uint32_t last = rq->policy & HAUL_ALLOC_LARGER ? rq->n_sized - 1 : rq->class_index;
     for (uint32_t c = rq->class_index; c <= last; c++) {
-        if (take_within_quota(pool, c, out_taken)) {
+        haul_buf *buf = take_within_quota(pool, c);
+        if (buf) {
+            *out_buf = buf;
             return HAUL_OK;
         }
     }
     haul_status s = HAUL_EXHAUSTED;
     if (rq->policy & HAUL_ALLOC_GROW) {
         for (uint32_t c = rq->class_index; c <= last && s == HAUL_EXHAUSTED; c++) {
-            s = grow_within_quota(pool, c, pool->g.classes[c].capacity_bytes, out_taken);
+            s = grow_within_quota(pool, c, pool->g.classes[c].capacity_bytes, out_buf);
         }
     }
     return s;
 }
 
-static haul_status attempt(haul_pool *pool, const request *rq, haul__taken *out_taken)
+static haul_status attempt(haul_pool *pool, const request *rq, haul_buf **out_buf)
 {
     if (rq->class_index < rq->n_sized) {
-        return attempt_sized(pool, rq, out_taken);
+        return attempt_sized(pool, rq, out_buf);
     }
     if ((rq->policy & HAUL_ALLOC_MEASURED) == 0) {
         return HAUL_EXHAUSTED;
     }
-    return grow_within_quota(pool, rq->class_index, measured_bytes(rq->len), out_taken);
+    return grow_within_quota(pool, rq->class_index, measured_bytes(rq->len), out_buf);
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
 
-static haul_status attempt_thoroughly(haul_pool *pool, const request *rq, haul__taken *out_taken)
+static haul_status attempt_thoroughly(haul_pool *pool, const request *rq, haul_buf **out_buf)
 {
     (void)haul__reap_dead(pool);
-    return attempt(pool, rq, out_taken);
+    return attempt(pool, rq, out_buf);
 }
 
 /* Whether somebody waits for this class: then whoever can wait lines up behind. */
@@ -153,12 +155,12 @@ static uint64_t nap_ns(uint64_t start, int64_t wait_ns)
  * dead or stopped, or that somebody died who wakes nobody: then look, whoever's turn it is.
  */
 static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
-                                int64_t wait_ns, uint64_t start, haul__taken *out_taken)
+                                int64_t wait_ns, uint64_t start, haul_buf **out_buf)
 {
     for (bool woken = true;;) {
         uint32_t prepared = haul__wait_prepare(pool);
         if (!woken || haul__queue_is_first(pool, place)) {
-            haul_status s = attempt_thoroughly(pool, rq, out_taken);
+            haul_status s = attempt_thoroughly(pool, rq, out_buf);
             if (s != HAUL_EXHAUSTED) {
                 return s;
             }
@@ -172,12 +174,12 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
 }
 
 static haul_status wait_for_one(haul_pool *pool, const request *rq, int64_t wait_ns,
-                                haul__taken *out_taken)
+                                haul_buf **out_buf)
 {
     haul__counters *mine = &pool->my_counters[rq->class_index];
     uint64_t start = haul__now_ns();
     haul__place place = haul__queue_join(pool, rq->class_index);
-    haul_status s = wait_in_turn(pool, rq, &place, wait_ns, start, out_taken);
+    haul_status s = wait_in_turn(pool, rq, &place, wait_ns, start, out_buf);
     haul__queue_leave(pool, &place);
     haul__wake(pool); /* the next in the queue may have his buffer already */
     (void)haul__add64_relaxed(&mine->waits, 1);
@@ -214,17 +216,39 @@ static uint32_t histogram_bucket(uint64_t len)
     return b < HAUL_HISTOGRAM_BUCKETS ? b : HAUL_HISTOGRAM_BUCKETS - 1;
 }
 
-static haul_status hand_out(haul_pool *pool, const request *rq, const haul__taken *taken,
-                            haul_buf **out_buf)
+/* The ends of runs, a thousandth of all requests where sizes do not change (layout.h). */
+static void end_run(haul_buf *buf, uint32_t bucket)
 {
-    haul_buf *buf = &pool->bufs[taken->index];
-    haul__counters *mine = &pool->my_counters[taken->class_index];
-    buf->word = taken->word;
+    uint64_t run = haul__load64_relaxed(&buf->record->run);
+    haul__store64_relaxed(&buf->record->run, HAUL__RUN_ONE | bucket);
+    uint64_t old_bucket = run & HAUL__RUN_BUCKET;
+    if (old_bucket < HAUL_HISTOGRAM_BUCKETS) {
+        haul__a64 *requested = buf->pool->my_counters[buf->class_index].requested;
+        (void)haul__add64_relaxed(&requested[old_bucket], run / HAUL__RUN_ONE);
+    }
+}
+
+static inline void count_request(haul_buf *buf, uint64_t len)
+{
+    uint32_t bucket = histogram_bucket(len);
+    uint64_t run = haul__load64_relaxed(&buf->record->run);
+    if ((run & HAUL__RUN_BUCKET) == bucket && run < HAUL__RUN_MAX * HAUL__RUN_ONE) {
+        haul__store64_relaxed(&buf->record->run, run + HAUL__RUN_ONE);
+    } else {
+        end_run(buf, bucket);
+    }
+}
+
+static inline haul_status hand_out(haul_buf *buf, const request *rq, haul_buf **out_buf)
+{
+    haul_pool *pool = buf->pool;
     buf->published = false;
-    buf->quota_bytes = haul__class_is_measured(pool, taken->class_index)
-                           ? measured_bytes(rq->len)
-                           : pool->g.classes[taken->class_index].capacity_bytes;
-    (void)haul__add64_relaxed(&mine->requested[histogram_bucket(rq->len)], 1);
+    if (pool->g.quota_bytes != 0) {
+        buf->quota_bytes = haul__class_is_measured(pool, buf->class_index)
+                               ? measured_bytes(rq->len)
+                               : pool->g.classes[buf->class_index].capacity_bytes;
+    }
+    count_request(buf, rq->len);
     haul_status s = haul__map_rw(buf);
     if (s == HAUL_OK && buf->rw.bytes < rq->len) {
         s = HAUL_CORRUPT; /* the object was made anew by somebody who took its word for ABSENT */
@@ -233,11 +257,31 @@ static haul_status hand_out(haul_pool *pool, const request *rq, const haul__take
         haul_buf_release(buf);
         return s;
     }
-    if (taken->class_index != rq->class_index) {
+    if (buf->class_index != rq->class_index) {
         (void)haul__add64_relaxed(&pool->my_counters[rq->class_index].spills, 1);
     }
     *out_buf = buf;
     return HAUL_OK;
+}
+
+/* What the quick way did not find. */
+static haul_status get_slowly(haul_pool *pool, const request *rq, int64_t wait_ns,
+                              haul_buf **out_buf)
+{
+    haul_status s = HAUL_EXHAUSTED;
+    if (wait_ns == 0 || !has_queue(pool, rq->class_index)) {
+        s = attempt(pool, rq, out_buf);
+        if (s == HAUL_EXHAUSTED) {
+            s = attempt_thoroughly(pool, rq, out_buf);
+        }
+    }
+    if (s == HAUL_EXHAUSTED && wait_ns != 0) {
+        s = wait_for_one(pool, rq, wait_ns, out_buf);
+    }
+    if (s == HAUL_EXHAUSTED || s == HAUL_TIMEOUT) {
+        (void)haul__add64_relaxed(&pool->my_counters[rq->class_index].exhaustions, 1);
+    }
+    return s;
 }
 
 haul_status haul_buf_alloc(haul_pool *pool, uint64_t len, const haul_alloc_opts *opts,
@@ -251,7 +295,6 @@ haul_status haul_buf_alloc(haul_pool *pool, uint64_t len, const haul_alloc_opts 
         return HAUL_INVALID;
     }
     request rq = {.len = len, .policy = opts->policy};
-    haul__taken taken;
     haul_status s = find_class(pool, len, &rq);
     if (s != HAUL_OK) {
         return s;
@@ -259,18 +302,12 @@ haul_status haul_buf_alloc(haul_pool *pool, uint64_t len, const haul_alloc_opts 
     if (rq.class_index == pool->g.n_classes) {
         return HAUL_TOO_BIG;
     }
-    s = HAUL_EXHAUSTED;
-    if (opts->wait_ns == 0 || !has_queue(pool, rq.class_index)) {
-        s = attempt(pool, &rq, &taken);
-        if (s == HAUL_EXHAUSTED) {
-            s = attempt_thoroughly(pool, &rq, &taken);
-        }
+    haul_buf *buf = NULL;
+    if (rq.class_index < rq.n_sized && (opts->wait_ns == 0 || !has_queue(pool, rq.class_index))) {
+        buf = take_within_quota(pool, rq.class_index);
     }
-    if (s == HAUL_EXHAUSTED && opts->wait_ns != 0) {
-        s = wait_for_one(pool, &rq, opts->wait_ns, &taken);
+    if (!buf) {
+        s = get_slowly(pool, &rq, opts->wait_ns, &buf);
     }
-    if (s == HAUL_EXHAUSTED || s == HAUL_TIMEOUT) {
-        (void)haul__add64_relaxed(&pool->my_counters[rq.class_index].exhaustions, 1);
-    }
-    return s == HAUL_OK ? hand_out(pool, &rq, &taken, out_buf) : s;
+    return s == HAUL_OK ? hand_out(buf, &rq, out_buf) : s;
 }

@@ -16,6 +16,9 @@
  *   n -> n + 1 -> n     further threads only count
  *   1 -> busy -> 0      the last one clears the shared bit
  *
+ * Most buffers are attached by one thread at a time, so the first swap that is tried is the one of
+ * that case.
+ *
  * busy lasts for two or three accesses and no system call, so waiting for it is a short spin, then
  * yields. Once pinned, every number of the key is compared before an address is made of it, and the
  * address is checked against this process's own mapping, not against what shared memory claims.
@@ -61,13 +64,13 @@ static bool hold_change(haul__a32 *hold, bool up)
 }
 
 /* Whether the buffer, pinned by this process, is the one that @key means, and has the bytes. */
-static haul_status compare(const haul_pool *pool, const haul_key *key, uint64_t len)
+static inline haul_status compare(const haul_buf *buf, const haul_key *key, uint64_t len)
 {
-    const haul__record *record = haul__record_of(pool, key->index);
+    const haul__record *record = buf->record;
     uint64_t word = haul__load64_seq(&record->state);
     if (!haul__word_is_readable(word, key->generation) ||
         haul__load64_relaxed(&record->ticket) != key->ticket) {
-        return haul__word_is_valid(word, pool->g.n_slots) ? HAUL_STALE : HAUL_CORRUPT;
+        return haul__word_is_valid(word, buf->pool->g.n_slots) ? HAUL_STALE : HAUL_CORRUPT;
     }
     uint64_t end;
     if (__builtin_add_overflow(key->offset, len, &end) ||
@@ -77,22 +80,16 @@ static haul_status compare(const haul_pool *pool, const haul_key *key, uint64_t 
     return HAUL_OK;
 }
 
-static void clear_bit(haul_pool *pool, uint32_t index)
-{
-    (void)haul__and64_seq(&haul__record_of(pool, index)->holders[pool->slot / 64],
-                          ~haul__holder_bit(pool->slot));
-}
-
 /* Pin the buffer of @key for one more thread, if it is the one that is meant. */
-static haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint64_t len)
+static inline haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint64_t len)
 {
-    if (!hold_change(&buf->hold, true)) {
-        return compare(pool, key, len);
+    uint32_t none = 0;
+    if (!haul__cas32_acqrel(&buf->hold, &none, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, true)) {
+        return compare(buf, key, len);
     }
-    (void)haul__or64_seq(&haul__record_of(pool, key->index)->holders[pool->slot / 64],
-                         haul__holder_bit(pool->slot));
+    (void)haul__or64_seq(&buf->record->holders[pool->slot / 64], haul__holder_bit(pool->slot));
     HAUL__FAULT(ATTACH_BIT_SET);
-    haul_status s = compare(pool, key, len);
+    haul_status s = compare(buf, key, len);
     HAUL__FAULT(ATTACH_PINNED);
     haul__store32_relaxed(&buf->ro_used, haul__map_is_current(buf, &buf->ro));
     haul__store32_release(&buf->hold, HAUL__HOLD_ONE);
@@ -100,17 +97,18 @@ static haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint
 }
 
 /* One thread fewer; the last one lets the buffer go. */
-static void unpin(haul_pool *pool, haul_buf *buf)
+static inline void unpin(haul_pool *pool, haul_buf *buf)
 {
-    if (!hold_change(&buf->hold, false)) {
+    uint32_t one = HAUL__HOLD_ONE;
+    if (!haul__cas32_acqrel(&buf->hold, &one, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, false)) {
         return;
     }
-    clear_bit(pool, buf->index);
+    (void)haul__and64_seq(&buf->record->holders[pool->slot / 64], ~haul__holder_bit(pool->slot));
     HAUL__FAULT(DETACH_BIT_CLEARED);
     haul__store32_release(&buf->hold, 0);
-    uint64_t word = haul__load64_seq(&haul__record_of(pool, buf->index)->state);
+    uint64_t word = haul__load64_seq(&buf->record->state);
     if (haul__word_phase(word) == HAUL__RETIRED) {
-        haul__finish(pool, buf->class_index, buf->index);
+        haul__finish(buf);
     }
 }
 

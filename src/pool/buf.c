@@ -27,7 +27,7 @@ static bool is_phase(const haul_buf *buf, enum haul__phase phase)
  * while we live nobody else may move it on, which is why a store is enough to do so. */
 static bool is_as_left(const haul_buf *buf, uint64_t word)
 {
-    return haul__load64_relaxed(&haul__record_of(buf->pool, buf->index)->state) == word;
+    return haul__load64_relaxed(&buf->record->state) == word;
 }
 
 void *haul_buf_data(haul_buf *buf)
@@ -62,7 +62,7 @@ static uint64_t draw_ticket(const haul_buf *buf)
 
 static void write_payload_facts(const haul_buf *buf, uint64_t len, haul_key *out_key)
 {
-    haul__record *record = haul__record_of(buf->pool, buf->index);
+    haul__record *record = buf->record;
     uint64_t ticket = draw_ticket(buf);
     haul__store64_relaxed(&record->ticket, ticket);
     haul__store64_relaxed(&record->length, len);
@@ -77,18 +77,16 @@ haul_status haul_buf_share(haul_buf *buf, uint64_t len, haul_key *out_key)
     if (!is_phase(buf, HAUL__OWNED) || len > buf->rw.bytes) {
         return HAUL_INVALID;
     }
-    haul_key key;
-    write_payload_facts(buf, len, &key);
-    HAUL__FAULT(SHARE_WRITTEN);
-    uint64_t shared = haul__word_moved(buf->word, HAUL__SHARED, buf->pool->slot);
     if (!is_as_left(buf, buf->word)) {
         return HAUL_CORRUPT;
     }
+    write_payload_facts(buf, len, out_key);
+    HAUL__FAULT(SHARE_WRITTEN);
+    uint64_t shared = haul__word_moved(buf->word, HAUL__SHARED, buf->pool->slot);
     haul__let_go_of_map(buf);
-    haul__store64_release(&haul__record_of(buf->pool, buf->index)->state, shared);
+    haul__store64_release(&buf->record->state, shared);
     HAUL__FAULT(SHARE_DONE);
     buf->word = shared;
-    *out_key = key;
     return HAUL_OK;
 }
 
@@ -102,7 +100,7 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
         return HAUL_INVALID;
     }
     haul_pool *pool = buf->pool;
-    haul__record *record = haul__record_of(pool, buf->index);
+    haul__record *record = buf->record;
     /* A recipient that dies after this look is reaped, with what is on its way to it. */
     if (haul__load32_acquire(&haul__slot_of(pool, recipient)->pid) == 0) {
         return HAUL_PEER_GONE;
@@ -156,7 +154,7 @@ haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key)
         return HAUL_STALE;
     }
     HAUL__FAULT(REVOKE_RETIRED);
-    haul__finish(pool, haul__geometry_class_of(&pool->g, key->index), key->index);
+    haul__finish(&pool->bufs[key->index]);
     return HAUL_OK;
 }
 
@@ -203,7 +201,7 @@ haul_status haul_buf_view(haul_buf *buf, haul_view *out_view)
     if (!is_phase(buf, HAUL__SHARED)) {
         return HAUL_INVALID;
     }
-    const haul__record *record = haul__record_of(buf->pool, buf->index);
+    const haul__record *record = buf->record;
     haul_key key = {.pool_id = buf->pool->id,
                     .ticket = haul__load64_relaxed(&record->ticket),
                     .index = buf->index,
@@ -213,17 +211,17 @@ haul_status haul_buf_view(haul_buf *buf, haul_view *out_view)
 
 /* A buffer made to measure goes by RETIRED, which ends in its removal; any other is FREE at once, for
  * nobody can have attached it. */
-static void release_unshared(haul_pool *pool, const haul_buf *buf, uint64_t word)
+static void release_unshared(haul_pool *pool, haul_buf *buf, uint64_t word)
 {
-    haul__a64 *state = &haul__record_of(pool, buf->index)->state;
+    haul__a64 *state = &buf->record->state;
     if (haul__class_is_measured(pool, buf->class_index)) {
         haul__store64_seq(state, haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
-        haul__finish(pool, buf->class_index, buf->index);
+        haul__finish(buf);
         return;
     }
     haul__store64_seq(state, haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY));
     HAUL__FAULT(RELEASE_FREED);
-    haul__announce_free(pool, buf->class_index, buf->index);
+    haul__announce_free(buf);
 }
 
 void haul_buf_release(haul_buf *buf)
@@ -248,8 +246,7 @@ void haul_buf_release(haul_buf *buf)
         release_unshared(pool, buf, word);
         return;
     }
-    haul__store64_seq(&haul__record_of(pool, buf->index)->state,
-                      haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
+    haul__store64_seq(&buf->record->state, haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
     HAUL__FAULT(RELEASE_RETIRED);
-    haul__finish(pool, buf->class_index, buf->index);
+    haul__finish(buf);
 }

@@ -70,6 +70,7 @@ uint64_t haul__layout_fingerprint(void)
         offsetof(haul__record, deadline_ns),
         offsetof(haul__record, capacity),
         offsetof(haul__record, born),
+        offsetof(haul__record, run),
         offsetof(haul__record, holders),
     };
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

@@ -25,9 +25,16 @@
 #include "base/error.h"
 #include "pool/life.h"
 #include "pool/object.h"
+#include "pool/take.h"
 #include "pool/wait.h"
 
 #define BUDGET_TRIES 64
+
+/* A buffer that this process is making, and its word. */
+typedef struct claim {
+    haul_buf *buf;
+    uint64_t word;
+} claim;
 
 uint32_t haul__class_count(const haul_pool *pool, uint32_t c)
 {
@@ -67,23 +74,22 @@ static void sum_claims(const haul_pool *pool, uint64_t *out_bytes, uint64_t *out
 
 /* Claim an absent buffer of class @c, from in-class index *@from on. */
 static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *from,
-                         haul__taken *out_taken)
+                         claim *out_claim)
 {
     const haul__class_place *place = &pool->g.classes[c];
     for (uint32_t i = *from; i < place->n_max; i++) {
-        haul__record *record = haul__record_of(pool, place->first + i);
-        uint64_t word = haul__load64_acquire(&record->state);
-        haul__a32 *mine_already = &pool->bufs[place->first + i].mine;
-        if (haul__word_phase(word) != HAUL__ABSENT || haul__load32_relaxed(mine_already) != 0) {
+        haul_buf *buf = &pool->bufs[place->first + i];
+        uint64_t word = haul__load64_acquire(&buf->record->state);
+        if (haul__word_phase(word) != HAUL__ABSENT || haul__load32_relaxed(&buf->mine) != 0) {
             continue;
         }
         uint64_t mine = haul__word(haul__word_generation(word) + 1, pool->slot, HAUL__CREATING, 0);
-        if (haul__cas64_seq(&record->state, &word, mine)) {
-            haul__store32_relaxed(mine_already, 1);
+        if (haul__cas64_seq(&buf->record->state, &word, mine)) {
+            haul__store32_relaxed(&buf->mine, 1);
             /* seq: either another maker's sum sees it, or my sum sees his. */
-            haul__store64_seq(&record->capacity, bytes);
+            haul__store64_seq(&buf->record->capacity, bytes);
             HAUL__FAULT(GROW_CLAIMED);
-            *out_taken = (haul__taken){.index = place->first + i, .class_index = c, .word = mine};
+            *out_claim = (claim){.buf = buf, .word = mine};
             *from = i + 1;
             return true;
         }
@@ -92,20 +98,20 @@ static bool claim_absent(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t *
 }
 
 /* Take a claim back. */
-static void unclaim(haul_pool *pool, const haul__taken *claim)
+static void unclaim(haul_pool *pool, const claim *cl)
 {
-    haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
-    haul__unmake(pool, claim->class_index, claim->index, claim->word);
+    haul__store32_relaxed(&cl->buf->mine, 0);
+    haul__unmake(pool, cl->buf->class_index, cl->buf->index, cl->word);
 }
 
 /* Make the object of a claimed buffer. It is mapped when it is used, like any other. */
-static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64_t bytes,
-                               bool *out_huge, haul_error *err)
+static haul_status make_object(haul_pool *pool, const claim *cl, uint64_t bytes, bool *out_huge,
+                               haul_error *err)
 {
     char object[HAUL__OBJECT_NAME_BYTES];
     int fd;
 
-    haul__buffer_name(pool->name, pool->id, claim->index, object);
+    haul__buffer_name(pool->name, pool->id, cl->buf->index, object);
     haul_status s = haul__object_create(object, &fd, err);
     if (s == HAUL_EXISTS) { /* the claim is ours, so nobody living is behind that name */
         uint64_t old_bytes;
@@ -120,37 +126,39 @@ static haul_status make_object(haul_pool *pool, const haul__taken *claim, uint64
     haul__close(fd);
     HAUL__FAULT(GROW_OBJECT);
     if (s == HAUL_OK) {
-        haul__store32_relaxed(&haul__record_of(pool, claim->index)->born,
-                              haul__word_generation(claim->word));
+        haul__store32_relaxed(&cl->buf->record->born, haul__word_generation(cl->word));
     }
     return s;
 }
 
 /* Announce a claimed buffer as @phase once its object is there; take the claim back if not. */
-static haul_status make_buffer(haul_pool *pool, haul__taken *claim, uint64_t bytes,
+static haul_status make_buffer(haul_pool *pool, const claim *cl, uint64_t bytes,
                                enum haul__phase phase, haul_error *err)
 {
     bool huge = false;
-    haul_status s = make_object(pool, claim, bytes, &huge, err);
+    haul_status s = make_object(pool, cl, bytes, &huge, err);
     if (s == HAUL_OK && haul__load32_seq(&haul__header_of(pool)->state) == HAUL__POOL_REMOVED) {
         s = haul__fail(err, HAUL_NOT_FOUND, "the pool has been removed");
     }
     if (s != HAUL_OK) {
-        unclaim(pool, claim);
+        unclaim(pool, cl);
         return s;
     }
     uint32_t flags = (huge ? HAUL__FLAG_HUGE : 0) | (phase == HAUL__OWNED ? HAUL__FLAG_USED : 0);
     uint32_t who = phase == HAUL__OWNED ? pool->slot : HAUL__NOBODY;
-    uint64_t made = haul__word(haul__word_generation(claim->word), who, phase, flags);
+    uint64_t word = cl->word;
+    uint64_t made = haul__word(haul__word_generation(word), who, phase, flags);
     if (phase != HAUL__OWNED) {
-        haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
+        haul__store32_relaxed(&cl->buf->mine, 0);
     }
-    if (!haul__cas64_seq(&haul__record_of(pool, claim->index)->state, &claim->word, made)) {
-        haul__store32_relaxed(&pool->bufs[claim->index].mine, 0);
+    if (!haul__cas64_seq(&cl->buf->record->state, &word, made)) {
+        haul__store32_relaxed(&cl->buf->mine, 0);
         return haul__fail(err, HAUL_CORRUPT, "a buffer being made was changed by somebody else");
     }
     HAUL__FAULT(GROW_DONE);
-    claim->word = made;
+    if (phase == HAUL__OWNED) {
+        cl->buf->word = made;
+    }
     return HAUL_OK;
 }
 
@@ -160,7 +168,7 @@ static haul_status make_buffer(haul_pool *pool, haul__taken *claim, uint64_t byt
  * @claims: room for @n.   @out_n: how many, at least one.
  */
 static haul_status claim_within_budget(haul_pool *pool, uint32_t c, uint64_t bytes, uint32_t n,
-                                       haul__taken *claims, uint32_t *out_n, haul_error *err)
+                                       claim *claims, uint32_t *out_n, haul_error *err)
 {
     for (int tries = 0; tries < BUDGET_TRIES; tries++) {
         uint32_t from = 0;
@@ -194,19 +202,19 @@ static haul_status claim_within_budget(haul_pool *pool, uint32_t c, uint64_t byt
                       bytes, pool->g.budget_bytes);
 }
 
-haul_status haul__grow_owned(haul_pool *pool, uint32_t c, uint64_t bytes, haul__taken *out_taken,
+haul_status haul__grow_owned(haul_pool *pool, uint32_t c, uint64_t bytes, haul_buf **out_buf,
                              haul_error *err)
 {
-    haul__taken claim;
+    claim mine;
     uint32_t n;
-    haul_status s = claim_within_budget(pool, c, bytes, 1, &claim, &n, err);
+    haul_status s = claim_within_budget(pool, c, bytes, 1, &mine, &n, err);
     if (s == HAUL_OK) {
-        s = make_buffer(pool, &claim, bytes, HAUL__OWNED, err);
+        s = make_buffer(pool, &mine, bytes, HAUL__OWNED, err);
     }
     if (s == HAUL_OK) {
         haul__count_first_use(pool, c);
         (void)haul__add64_relaxed(&pool->my_counters[c].grows, 1);
-        *out_taken = claim;
+        *out_buf = mine.buf;
     }
     return s;
 }
@@ -216,7 +224,7 @@ haul_status haul__grow_to(haul_pool *pool, uint32_t c, uint32_t n, haul_error *e
     uint64_t bytes = pool->g.classes[c].capacity_bytes;
     uint32_t have = haul__class_count(pool, c);
     while (have < n) {
-        haul__taken claims[256];
+        claim claims[256];
         uint32_t want = n - have < 256 ? n - have : 256;
         uint32_t n_claims = 0;
         haul_status s = claim_within_budget(pool, c, bytes, want, claims, &n_claims, err);
@@ -224,7 +232,7 @@ haul_status haul__grow_to(haul_pool *pool, uint32_t c, uint32_t n, haul_error *e
             if (s == HAUL_OK) {
                 s = make_buffer(pool, &claims[i], bytes, HAUL__FREE, err);
                 if (s == HAUL_OK) {
-                    haul__fresh_lower(pool, c, claims[i].index);
+                    haul__fresh_lower(pool, c, claims[i].buf->index);
                     haul__wake(pool);
                 }
             } else {

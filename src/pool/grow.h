@@ -6,7 +6,6 @@
 /* Making buffers. See grow.c. */
 
 #include "pool/impl.h"
-#include "pool/take.h"
 
 /*
  * Make one buffer of @bytes in class @c, owned by this process.
@@ -15,7 +14,7 @@
  *             HAUL_NOT_FOUND  the pool has been removed
  */
 HAUL_MUST_CHECK haul_status haul__grow_owned(haul_pool *pool, uint32_t c, uint64_t bytes,
-                                             haul__taken *out_taken, haul_error *err);
+                                             haul_buf **out_buf, haul_error *err);
 
 /* Make free buffers until class @c has @n. Conditions: as above; those made stay. */
 HAUL_MUST_CHECK haul_status haul__grow_to(haul_pool *pool, uint32_t c, uint32_t n, haul_error *err);

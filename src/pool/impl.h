@@ -37,15 +37,16 @@ typedef struct haul__map {
  */
 struct haul_buf {
     haul_pool *pool;
+    haul__record *record; /* in shared memory */
     uint32_t index;
     uint32_t class_index;
     uint64_t word; /* the state as this owner left it; 0 = not ours */
-    haul__map rw;
-    haul__map ro;
     haul__a32 hold;
     haul__a32
         ro_used;    /* ro is looked through in this hold: it is not replaced until the hold ends */
     haul__a32 mine; /* this process owns or makes it: a forged word makes no second owner here */
+    haul__map rw;
+    haul__map ro;
     haul__a32 rw_use;     /* only where mapped bytes are bounded: see maps.c */
     haul__a32 used_at;    /* the same: tick of its last use */
     bool published;       /* by this owner, in this life */
@@ -53,7 +54,7 @@ struct haul_buf {
 };
 
 typedef struct haul__local_class {
-    haul__a32 last; /* in-class index to look at first: what this process freed last */
+    haul__a32 last; /* index of the buffer to look at first: what this process freed last */
     uint8_t tail[HAUL__LINE - 4];
 } haul__local_class;
 

@@ -87,6 +87,17 @@ static void tally_holders(const haul_pool *pool, const haul__record *record, uin
     }
 }
 
+/* Requests that are not in anybody's histogram yet (layout.h). */
+static void add_run(const haul__record *record, haul_class_info *info)
+{
+    uint64_t run = haul__load64_relaxed(&record->run);
+    uint64_t bucket = run & HAUL__RUN_BUCKET;
+    if (bucket < HAUL_HISTOGRAM_BUCKETS) {
+        info->requested[bucket] += run / HAUL__RUN_ONE;
+        info->allocations += run / HAUL__RUN_ONE;
+    }
+}
+
 static haul_status fill_class(const haul_pool *pool, uint32_t c, haul_class_info *info,
                               tally *tallies)
 {
@@ -109,6 +120,7 @@ static haul_status fill_class(const haul_pool *pool, uint32_t c, haul_class_info
         tallies[haul__word_who(word)].n_owned++;
         tallies[haul__word_who(word)].bytes_owned += bytes;
         tally_holders(pool, record, bytes, tallies);
+        add_run(record, info);
     }
     add_counters(pool, c, info);
     info->n_waiting = haul__queue_length(pool, c);

@@ -130,6 +130,7 @@ static haul_status make_handle(const char *name, const haul__control *control,
     (void)pthread_mutex_init(&pool->reap_mutex, NULL);
     for (uint32_t c = 0; c < pool->g.n_classes; c++) {
         const haul__class_place *place = &pool->g.classes[c];
+        haul__store32_relaxed(&pool->classes[c].last, place->first);
         for (uint32_t i = place->first; i < place->first + place->n_max; i++) {
             bufs[i].pool = pool;
             bufs[i].index = i;
@@ -150,6 +151,9 @@ static haul_status map_control(haul_pool *pool, const haul__control *control, bo
         return haul__fail(err, s, "cannot map the control segment of pool '%s'", pool->name);
     }
     pool->base = base;
+    for (uint32_t i = 0; i < pool->g.n_buffers; i++) {
+        pool->bufs[i].record = haul__record_of(pool, i);
+    }
     if (pool->g.mode == 0660 && fstat(control->fd, &st) == 0) {
         pool->gid = st.st_gid; /* what this participant makes belongs to the pool's group */
     }

@@ -205,14 +205,23 @@ _Static_assert(8 * HAUL__NAME_WORDS == HAUL_BUF_NAME_MAX + 1, "layout");
 
 /* ---- Counters ------------------------------------------------------------------------------ */
 
+/* Each allocation is counted in a histogram of the sizes asked for. An atomic addition would be a
+ * fifth of what taking a buffer costs. So the buffer's record counts requests of the same size that
+ * follow each other, count (56) | bucket (8), which its owner can do with a store; when another
+ * size comes, or so many have come, they are added to the owner's row. Owner dies in between: they
+ * are not counted. */
+#define HAUL__RUN_BUCKET UINT64_C(0xff)
+#define HAUL__RUN_ONE    UINT64_C(0x100)
+#define HAUL__RUN_MAX    UINT64_C(1024)
+
 /* One row per participant and class; only that participant adds to it (relaxed: numbers, not
  * order). A row stays when its participant leaves, and the slot's next user adds to it, so sums
  * over all rows count everything since the pool was created. Dies between an act and its count: the
  * count is one short.
  *
  * Two numbers are not counted, for they would cost an atomic addition each on the fastest path:
- * allocations are the sum of the histogram, and releases are the allocations that did not end as
- * reaped_buffers or expirations and are not in use now. */
+ * allocations are the sum of the histogram and of all runs, and releases are the allocations that
+ * did not end as reaped_buffers or expirations and are not in use now. */
 typedef struct haul__counters {
     haul__a64 spills;
     haul__a64 grows;
@@ -272,7 +281,8 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * Attacher dies with its bit set: whether it read or not is unknown and does not matter; reaped.
  *
  * ticket, length, deadline, capacity, born are relaxed: they are written by the one process named
- * in the state word, and read by others only between two looks at that word. */
+ * in the state word, and read by others only between two looks at that word. So is run, which
+ * others only add up. */
 typedef struct haul__record {
     haul__a64 state;
     haul__a64 ticket;      /* of this life; written before SHARED and GIVEN */
@@ -281,12 +291,14 @@ typedef struct haul__record {
     haul__a64 capacity;    /* bytes of the object; written in CREATING, 0 in ABSENT */
     haul__a32 born;        /* the generation in which the object was made: tells old mappings */
     uint32_t reserved0;
-    uint64_t reserved1[2];
+    haul__a64 run; /* requests not counted yet: see HAUL__RUN_MAX */
+    uint64_t reserved1;
 
     _Alignas(HAUL__LINE) haul__a64 holders[]; /* bit s of word s / 64: participant s */
 } haul__record;
 
 _Static_assert(offsetof(haul__record, born) == 40, "layout");
+_Static_assert(offsetof(haul__record, run) == 48, "layout");
 _Static_assert(offsetof(haul__record, holders) == HAUL__LINE, "layout");
 _Static_assert(sizeof(haul__record) == HAUL__LINE, "layout");
 

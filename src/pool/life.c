@@ -17,16 +17,6 @@
 
 #include "pool/object.h"
 
-static bool is_held(const haul_pool *pool, const haul__record *record)
-{
-    for (uint32_t i = 0; i < pool->g.n_holder_words; i++) {
-        if (haul__load64_seq(&record->holders[i]) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void haul__unmake(haul_pool *pool, uint32_t c, uint32_t index, uint64_t word)
 {
     haul__record *record = haul__record_of(pool, index);
@@ -44,24 +34,12 @@ void haul__unmake(haul_pool *pool, uint32_t c, uint32_t index, uint64_t word)
     haul__wake(pool); /* there is budget again */
 }
 
-void haul__finish(haul_pool *pool, uint32_t c, uint32_t index)
+void haul__finish_measured(haul_buf *buf, uint64_t word)
 {
-    haul__record *record = haul__record_of(pool, index);
-    uint64_t word = haul__load64_seq(&record->state);
-    if (haul__word_phase(word) != HAUL__RETIRED || is_held(pool, record)) {
-        return;
-    }
-    if (haul__class_is_measured(pool, c)) {
-        uint64_t trimming = haul__word_moved(word, HAUL__TRIMMING, pool->slot);
-        if (haul__cas64_seq(&record->state, &word, trimming)) {
-            HAUL__FAULT(MEASURED_TRIMMING);
-            haul__unmake(pool, c, index, trimming);
-        }
-        return;
-    }
-    if (haul__cas64_seq(&record->state, &word,
-                        haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY))) {
-        HAUL__FAULT(RELEASE_FREED);
-        haul__announce_free(pool, c, index);
+    haul_pool *pool = buf->pool;
+    uint64_t trimming = haul__word_moved(word, HAUL__TRIMMING, pool->slot);
+    if (haul__cas64_seq(&buf->record->state, &word, trimming)) {
+        HAUL__FAULT(MEASURED_TRIMMING);
+        haul__unmake(pool, buf->class_index, buf->index, trimming);
     }
 }

@@ -19,10 +19,6 @@ static inline bool haul__retire(haul_pool *pool, uint32_t index, uint64_t word)
                            haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
 }
 
-/* If the buffer is RETIRED and nobody holds it, move it on: free, or gone if it was made to
- * measure. Anybody may try at any time. */
-void haul__finish(haul_pool *pool, uint32_t c, uint32_t index);
-
 /* Set a buffer's hint bit if it is not set. */
 static inline void haul__hint_set(haul_pool *pool, uint32_t c, uint32_t index)
 {
@@ -47,11 +43,44 @@ static inline void haul__fresh_lower(haul_pool *pool, uint32_t c, uint32_t index
 }
 
 /* After -> FREE: let allocators find it, and wake those who wait. */
-static inline void haul__announce_free(haul_pool *pool, uint32_t c, uint32_t index)
+static inline void haul__announce_free(const haul_buf *buf)
 {
-    haul__store32_relaxed(&pool->classes[c].last, index - pool->g.classes[c].first);
-    haul__hint_set(pool, c, index);
+    haul_pool *pool = buf->pool;
+    haul__store32_relaxed(&pool->classes[buf->class_index].last, buf->index);
+    haul__hint_set(pool, buf->class_index, buf->index);
     haul__wake(pool);
+}
+
+static inline bool haul__is_held(const haul_buf *buf)
+{
+    for (uint32_t i = 0; i < buf->pool->g.n_holder_words; i++) {
+        if (haul__load64_seq(&buf->record->holders[i]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A buffer made to measure that is RETIRED at @word and not held goes. */
+void haul__finish_measured(haul_buf *buf, uint64_t word);
+
+/* If the buffer is RETIRED and nobody holds it, move it on: free, or gone if it was made to
+ * measure. Anybody may try at any time. */
+static inline void haul__finish(haul_buf *buf)
+{
+    haul__a64 *state = &buf->record->state;
+    uint64_t word = haul__load64_seq(state);
+    if (haul__word_phase(word) != HAUL__RETIRED || haul__is_held(buf)) {
+        return;
+    }
+    if (haul__class_is_measured(buf->pool, buf->class_index)) {
+        haul__finish_measured(buf, word);
+        return;
+    }
+    if (haul__cas64_seq(state, &word, haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY))) {
+        HAUL__FAULT(RELEASE_FREED);
+        haul__announce_free(buf);
+    }
 }
 
 /*

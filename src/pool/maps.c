@@ -117,7 +117,7 @@ static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
 {
     haul_pool *pool = buf->pool;
     char object[HAUL__OBJECT_NAME_BYTES];
-    uint32_t born = haul__load32_relaxed(&haul__record_of(pool, buf->index)->born);
+    uint32_t born = haul__load32_relaxed(&buf->record->born);
     uint64_t bytes = 0;
     void *start = NULL;
     int fd = -1;

@@ -11,7 +11,7 @@
 static inline bool haul__map_is_current(const haul_buf *buf, const haul__map *map)
 {
     uint32_t born = haul__load32_acquire(&map->born);
-    return born != 0 && born == haul__load32_relaxed(&haul__record_of(buf->pool, buf->index)->born);
+    return born != 0 && born == haul__load32_relaxed(&buf->record->born);
 }
 
 HAUL_MUST_CHECK haul_status haul__map_rw_anew(haul_buf *buf);

@@ -221,7 +221,7 @@ haul_status haul_pool_withdraw(haul_pool *pool, const char *name)
                    haul__retire(pool, index, word);
     if (retired) {
         HAUL__FAULT(WITHDRAW_RETIRED);
-        haul__finish(pool, haul__geometry_class_of(&pool->g, index), index);
+        haul__finish(&pool->bufs[index]);
     }
     /* Once the buffer is retired, a sweep may take its entry first. */
     bool freed = free_entry(haul__name_of(pool, i), copy.word);

@@ -49,7 +49,7 @@ static bool take_back_owned(haul_pool *pool, uint32_t c, uint32_t index, uint32_
             return false;
         }
         HAUL__FAULT(REAP_RETIRED);
-        haul__finish(pool, c, index);
+        haul__finish(&pool->bufs[index]);
         return true;
     default:
         return false;
@@ -75,12 +75,12 @@ static void mend(haul_pool *pool, uint32_t c, uint32_t index)
 {
     uint64_t word = haul__load64_seq(&haul__record_of(pool, index)->state);
     if (haul__word_phase(word) == HAUL__RETIRED) {
-        haul__finish(pool, c, index);
+        haul__finish(&pool->bufs[index]);
     } else if (haul__word_phase(word) == HAUL__KEPT &&
                !haul__names_have(pool, index, haul__word_generation(word))) {
         /* Its entry comes before KEPT and goes after it, so only a scribbler can have taken it. */
         if (haul__retire(pool, index, word)) {
-            haul__finish(pool, c, index);
+            haul__finish(&pool->bufs[index]);
         }
     } else if (haul__word_phase(word) == HAUL__FREE) {
         if (haul__word_flags(word) & HAUL__FLAG_USED) {
@@ -171,7 +171,7 @@ static size_t reap_expired(haul_pool *pool)
             uint64_t word = haul__load64_seq(&record->state);
             if (haul__word_phase(word) == HAUL__GIVEN &&
                 haul__load64_relaxed(&record->deadline_ns) < now && haul__retire(pool, i, word)) {
-                haul__finish(pool, c, i);
+                haul__finish(&pool->bufs[i]);
                 (void)haul__add64_relaxed(&pool->my_counters[c].expirations, 1);
                 n++;
             } else {

@@ -40,31 +40,6 @@ void haul__count_first_use(haul_pool *pool, uint32_t c)
     HAUL__FAULT(ALLOC_COUNTED);
 }
 
-/* Take in-class buffer @i if it is free. */
-static bool try_take(haul_pool *pool, uint32_t c, uint32_t i, haul__taken *out_taken)
-{
-    uint32_t index = pool->g.classes[c].first + i;
-    haul__a64 *state = &haul__record_of(pool, index)->state;
-    uint64_t word = haul__load64_acquire(state);
-    if (haul__word_phase(word) != HAUL__FREE ||
-        haul__load32_relaxed(&pool->bufs[index].mine) != 0) { /* ours already: a forged word */
-        return false;
-    }
-    uint32_t flags = haul__word_flags(word) & HAUL__FLAGS_ALL;
-    uint64_t mine =
-        haul__word(haul__word_generation(word), pool->slot, HAUL__OWNED, flags | HAUL__FLAG_USED);
-    if (!haul__cas64_acqrel(state, &word, mine)) {
-        return false;
-    }
-    haul__store32_relaxed(&pool->bufs[index].mine, 1);
-    HAUL__FAULT(ALLOC_OWNED);
-    if ((flags & HAUL__FLAG_USED) == 0) {
-        haul__count_first_use(pool, c);
-    }
-    *out_taken = (haul__taken){.index = index, .class_index = c, .word = mine};
-    return true;
-}
-
 /* The hint for @i led to nothing: clear it, unless the buffer became free meanwhile. */
 static void drop_hint(haul_pool *pool, uint32_t c, uint32_t i)
 {
@@ -77,7 +52,7 @@ static void drop_hint(haul_pool *pool, uint32_t c, uint32_t i)
     }
 }
 
-static bool take_hinted(haul_pool *pool, uint32_t c, uint32_t start, haul__taken *out_taken)
+static haul_buf *take_used(haul_pool *pool, uint32_t c, uint32_t start)
 {
     const haul__class_place *place = &pool->g.classes[c];
     haul__a64 *hints = haul__hints_of(pool, c);
@@ -90,36 +65,38 @@ static bool take_hinted(haul_pool *pool, uint32_t c, uint32_t start, haul__taken
             if (i >= place->n_max) {
                 break; /* no member sets these */
             }
-            if (try_take(pool, c, i, out_taken)) {
-                return true;
+            haul_buf *buf = &pool->bufs[place->first + i];
+            if (haul__try_take(buf)) {
+                return buf;
             }
             drop_hint(pool, c, i);
         }
     }
-    return false;
+    return NULL;
 }
 
-static bool take_fresh(haul_pool *pool, uint32_t c, haul__taken *out_taken)
+static haul_buf *take_fresh(haul_pool *pool, uint32_t c)
 {
     haul__a32 *fresh = &haul__class_of(pool, c)->fresh;
-    uint32_t n_max = pool->g.classes[c].n_max;
+    const haul__class_place *place = &pool->g.classes[c];
     uint32_t i = haul__load32_acquire(fresh);
     /* Bounded, for a neighbour may set the word back as often as it likes. */
-    for (uint32_t n = 0; n < n_max && i < n_max; n++) {
-        bool taken = try_take(pool, c, i, out_taken);
+    for (uint32_t n = 0; n < place->n_max && i < place->n_max; n++) {
+        haul_buf *buf = &pool->bufs[place->first + i];
+        bool taken = haul__try_take(buf);
         if (haul__cas32_acqrel(fresh, &i, i + 1)) {
             i = i + 1;
         }
         if (taken) {
-            return true;
+            return buf;
         }
     }
-    return false;
+    return NULL;
 }
 
-bool haul__take(haul_pool *pool, uint32_t c, haul__taken *out_taken)
+haul_buf *haul__take_hinted(haul_pool *pool, uint32_t c)
 {
-    uint32_t last = haul__load32_relaxed(&pool->classes[c].last);
-    return try_take(pool, c, last, out_taken) || take_hinted(pool, c, last, out_taken) ||
-           take_fresh(pool, c, out_taken);
+    uint32_t last = haul__load32_relaxed(&pool->classes[c].last) - pool->g.classes[c].first;
+    haul_buf *buf = take_used(pool, c, last);
+    return buf ? buf : take_fresh(pool, c);
 }

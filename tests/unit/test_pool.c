@@ -430,6 +430,23 @@ static void counters_add_up(void **state)
     haul_buf_release(held);
 }
 
+/* Requests of one size are counted in runs, which end by themselves after a thousand or so. */
+static void counters_add_up_over_long_runs(void **state)
+{
+    haul_pool *pool = *state;
+    for (int i = 0; i < 3000; i++) {
+        haul_buf_release(test_alloc(pool, 10));
+    }
+    haul_class_info cls = test_class_info(pool, 0);
+    assert_int_equal(cls.allocations, 3000);
+    assert_int_equal(cls.releases, 3000);
+    assert_int_equal(cls.requested[4], 3000);
+    haul_buf_release(test_alloc(pool, 1));
+    cls = test_class_info(pool, 0);
+    assert_int_equal(cls.requested[4], 3000);
+    assert_int_equal(cls.requested[0], 1);
+}
+
 static void info_says_who_has_what(void **state)
 {
     haul_pool *pool = *state;
@@ -482,6 +499,7 @@ int main(void)
         IN_A_POOL(trim_gives_back_what_growth_took),
         IN_A_POOL(a_release_wakes_who_waits),
         IN_A_POOL(counters_add_up),
+        IN_A_POOL(counters_add_up_over_long_runs),
         IN_A_POOL(info_says_who_has_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
