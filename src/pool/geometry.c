@@ -297,8 +297,10 @@ haul_status haul__geometry_of_header(const haul__header *header, haul__geometry 
         header->header_bytes != sizeof(haul__header) ||
         header->fingerprint != haul__layout_fingerprint()) {
         return haul__fail(err, HAUL_VERSION,
-                          "the pool has layout %" PRIu32 ", this program knows layout %u only",
-                          header->layout_version, HAUL__LAYOUT_VERSION);
+                          "the pool has layout %" PRIu32 " (%016" PRIx64
+                          "), this program knows layout %u (%016" PRIx64 ") only",
+                          header->layout_version, header->fingerprint, HAUL__LAYOUT_VERSION,
+                          haul__layout_fingerprint());
     }
     if (header->n_classes == 0 || header->n_classes > HAUL_CLASSES_MAX) {
         return haul__fail(err, HAUL_CORRUPT, "the pool says it has %" PRIu32 " classes",
