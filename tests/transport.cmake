@@ -15,7 +15,7 @@ foreach(name IN ITEMS lead pack parts)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS call creds hostile keys lane life listen death)
+foreach(name IN ITEMS call creds hostile keys lane life listen metadata death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()

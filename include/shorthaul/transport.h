@@ -55,6 +55,27 @@ typedef enum haul_path {
 /* "none", "shm", "inline", "mixed". */
 HAUL_API const char *haul_path_name(haul_path path);
 
+/* ---- Metadata ------------------------------------------------------------------------------ */
+
+/*
+ * One entry of a call's metadata. Keys are lower-case letters, digits, "-", "_" and "."; values are
+ * printable ASCII, or any bytes if the key ends in "-bin". Keys that start with "shorthaul-" or
+ * "grpc-" (but for "grpc-status-details-bin"), and those that HTTP/2 and gRPC fill in themselves
+ * ("te", "content-type", "user-agent", "host", "connection"), cannot be sent. A key may occur
+ * several times. What a peer takes altogether has a bound, 8 KiB unless it was set otherwise.
+ */
+typedef struct haul_metadata {
+    const char *key;
+    const void *value; /* has a terminator behind its last byte where it was received */
+    size_t n_bytes;    /* of the value, without terminator */
+} haul_metadata;
+
+/* Whether metadata goes before a side's messages or after them. */
+typedef enum haul_metadata_when {
+    HAUL_METADATA_INITIAL = 0,
+    HAUL_METADATA_TRAILING = 1
+} haul_metadata_when;
+
 /* ---- Payload fields ------------------------------------------------------------------------ */
 
 /*
@@ -235,6 +256,30 @@ HAUL_API bool haul_call_is_cancelled(haul_call *call);
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_call_peer(haul_call *call, const haul_peer **out_peer);
 
+/*
+ * The caller's metadata: the @index-th entry named @key, or of all entries if @key is NULL, from 0.
+ *
+ * Ownership:  @out_metadata lives as long as the call.
+ * Threads:    one at a time for one call.
+ * Conditions: HAUL_NOT_FOUND  there are no more
+ * Failures:   HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_metadata(haul_call *call, const char *key,
+                                                        size_t index, haul_metadata *out_metadata);
+
+/*
+ * Send an entry of metadata along with the answer, whatever the answer is.
+ *
+ * @when: before or after the response.
+ *
+ * Ownership:  @metadata is copied.
+ * Threads:    one at a time for one call, and before the call is answered.
+ * Failures:   HAUL_INVALID (a key or value that cannot be sent; too late), HAUL_NOMEM
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_call_add_metadata(haul_call *call,
+                                                            haul_metadata_when when,
+                                                            const haul_metadata *metadata);
+
 /* Bytes of the request message as it came over the wire. */
 HAUL_API size_t haul_call_request_bytes(const haul_call *call);
 
@@ -267,6 +312,8 @@ typedef struct haul_call_opts {
     int64_t timeout_ns;  /* <= 0: no deadline */
     bool inline_only;    /* send and ask for payloads inline, whatever the lane could do */
     bool wait_for_ready; /* wait for a connection instead of failing UNAVAILABLE */
+    const haul_metadata *metadata; /* to send along; borrowed until the call returns */
+    size_t n_metadata;
 } haul_call_opts;
 
 /*
@@ -282,8 +329,8 @@ typedef struct haul_call_opts {
  * Ownership: the reply is the caller's, until haul_reply_free().
  * Blocking:  until the answer, the deadline, or haul_channel_close().
  * Failures:  HAUL_INVALID (request of another type or not well-formed, no such method, a key of
- * another pool than the channel's, a stale key where it had to be sent inline, channel being
- *            closed), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ *            another pool than the channel's, a stale key where it had to be sent inline, metadata
+ *            that cannot be sent, channel being closed), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_channel_call(
     haul_channel *channel, const ProtobufCServiceDescriptor *service, unsigned method_index,
@@ -308,6 +355,16 @@ HAUL_API const char *haul_reply_text(const haul_reply *reply);
 
 /* The answer; NULL unless the code is OK. Lives as long as @reply. */
 HAUL_API const ProtobufCMessage *haul_reply_message(const haul_reply *reply);
+
+/*
+ * The server's metadata: the @index-th entry named @key, or of all entries if @key is NULL, from 0.
+ *
+ * Ownership:  @out_metadata lives as long as @reply.
+ * Conditions: HAUL_NOT_FOUND  there are no more
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_reply_metadata(const haul_reply *reply,
+                                                         haul_metadata_when when, const char *key,
+                                                         size_t index, haul_metadata *out_metadata);
 
 /* How the payloads of the request went, of the call that was answered. */
 HAUL_API haul_path haul_reply_request_path(const haul_reply *reply);

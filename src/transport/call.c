@@ -52,6 +52,9 @@ static void release(haul_call *call)
     grpc_byte_buffer_destroy(call->request_bytes);
     free(call->given);
     free(call->peer);
+    haul__metadata_set_fini(&call->metadata_set);
+    haul__metadata_list_fini(&call->answer_metadata[HAUL_METADATA_INITIAL]);
+    haul__metadata_list_fini(&call->answer_metadata[HAUL_METADATA_TRAILING]);
     grpc_call_unref(call->grpc);
 }
 
@@ -208,4 +211,17 @@ bool haul_call_is_cancelled(haul_call *call)
 size_t haul_call_request_bytes(const haul_call *call)
 {
     return call->n_request_bytes;
+}
+
+haul_status haul_call_metadata(haul_call *call, const char *key, size_t index,
+                               haul_metadata *out_metadata)
+{
+    if (!call->has_metadata_set) {
+        haul_status status = haul__metadata_take(&call->metadata, &call->metadata_set);
+        if (status != HAUL_OK) {
+            return status;
+        }
+        call->has_metadata_set = true;
+    }
+    return haul__metadata_find(&call->metadata_set, key, index, out_metadata);
 }

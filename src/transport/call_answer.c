@@ -151,8 +151,18 @@ static grpc_metadata metadata(const char *key, grpc_slice value)
     return (grpc_metadata){.key = grpc_slice_from_static_string(key), .value = value};
 }
 
-/* What the client is told beside status and response. @out has room for three. */
-static size_t trailing_metadata(const haul_call *call, grpc_metadata *out)
+haul_status haul_call_add_metadata(haul_call *call, haul_metadata_when when,
+                                   const haul_metadata *md)
+{
+    if (atomic_load(&call->answered) || !md ||
+        (when != HAUL_METADATA_INITIAL && when != HAUL_METADATA_TRAILING)) {
+        return HAUL_INVALID;
+    }
+    return haul__metadata_add(&call->answer_metadata[when], md);
+}
+
+/* What Shorthaul tells the client beside status and response. @out has room for three. */
+static size_t own_metadata(const haul_call *call, grpc_metadata *out)
 {
     const haul__method *method = call->method;
     size_t n = 0;
@@ -170,6 +180,16 @@ static size_t trailing_metadata(const haul_call *call, grpc_metadata *out)
     return n;
 }
 
+/* The application's metadata and ours behind it; in @ours where there is only ours. */
+static void send_trailing(haul_call *call, grpc_metadata ours[HAUL__METADATA_SPARE],
+                          struct grpc_op_send_status_from_server *out)
+{
+    haul__metadata_list *list = &call->answer_metadata[HAUL_METADATA_TRAILING];
+    grpc_metadata *items = list->n > 0 ? list->items : ours;
+    out->trailing_metadata = items;
+    out->trailing_metadata_count = list->n + own_metadata(call, items + list->n);
+}
+
 static bool on_sent(haul__tag *tag, bool ok)
 {
     haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_sent);
@@ -185,8 +205,11 @@ static bool on_sent(haul__tag *tag, bool ok)
  * then the batch does that too, which saves one of its own. */
 static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text)
 {
-    grpc_metadata trailing[3];
+    const haul__metadata_list *initial = &call->answer_metadata[HAUL_METADATA_INITIAL];
+    grpc_metadata ours[HAUL__METADATA_SPARE];
     grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
+    ops[0].data.send_initial_metadata.metadata = initial->items;
+    ops[0].data.send_initial_metadata.count = initial->n;
     size_t n = 1;
     if (call->answer_bytes) {
         ops[n].op = GRPC_OP_SEND_MESSAGE;
@@ -195,9 +218,7 @@ static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text
     ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
     ops[n].data.send_status_from_server.status = code;
     ops[n].data.send_status_from_server.status_details = text;
-    ops[n].data.send_status_from_server.trailing_metadata = trailing;
-    ops[n++].data.send_status_from_server.trailing_metadata_count =
-        trailing_metadata(call, trailing);
+    send_trailing(call, ours, &ops[n++].data.send_status_from_server);
 
     call->closes_with_answer = !atomic_exchange(&call->watched, true);
     if (call->closes_with_answer) {

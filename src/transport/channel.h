@@ -14,6 +14,7 @@
 #include "transport/path.h"
 #include "transport/pin.h"
 #include "transport/plan.h"
+#include "transport/user_metadata.h"
 #include "transport/views.h"
 
 #define HAUL__IDLE_QUEUES 16
@@ -72,7 +73,10 @@ typedef struct haul__attempt {
     uint64_t deadline_ns;
     bool accept; /* answers by key are welcome */
     bool wait_for_ready;
+    const haul__metadata_list *metadata; /* NULL: the application sends none */
 
+    grpc_metadata_array initial;
+    grpc_metadata_array trailing;
     grpc_status_code code;
     char *text;               /* NULL or to be freed with gpr_free() */
     grpc_byte_buffer *answer; /* NULL or to be destroyed */
@@ -88,6 +92,7 @@ struct haul_reply {
     const char *static_text;
     ProtobufCMessage *message;
     haul__views views;
+    haul__metadata_set metadata[2]; /* by haul_metadata_when */
     haul__tally request_tally;
     haul__tally answer_tally;
     size_t n_request_bytes;

@@ -84,10 +84,10 @@ static void read_lane(haul__attempt *attempt, grpc_slice value)
     attempt->has_lane = *end == '\0';
 }
 
-static void read_metadata(haul__attempt *attempt, const grpc_metadata_array *trailing)
+static void read_metadata(haul__attempt *attempt)
 {
-    for (size_t i = 0; i < trailing->count; i++) {
-        const grpc_metadata *md = &trailing->metadata[i];
+    for (size_t i = 0; i < attempt->trailing.count; i++) {
+        const grpc_metadata *md = &attempt->trailing.metadata[i];
         if (grpc_slice_str_cmp(md->key, HAUL__MD_LANE) == 0) {
             read_lane(attempt, md->value);
         } else if (grpc_slice_str_cmp(md->key, HAUL__MD_REFUSED) == 0) {
@@ -96,32 +96,44 @@ static void read_metadata(haul__attempt *attempt, const grpc_metadata_array *tra
     }
 }
 
+/* The application's metadata and ours, with @accept as the memory where there is only ours. */
+static void send_metadata(const haul__attempt *attempt, const grpc_metadata *accept, grpc_op *op)
+{
+    const haul__metadata_list *list = attempt->metadata;
+    bool any = list && list->n > 0;
+    if (any && attempt->accept) {
+        list->items[list->n] = *accept;
+    }
+    op->data.send_initial_metadata.metadata = any ? list->items : (grpc_metadata *)accept;
+    op->data.send_initial_metadata.count = (any ? list->n : 0) + attempt->accept;
+    if (attempt->wait_for_ready) {
+        op->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
+                    GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
+    }
+}
+
 /* Start the one batch and wait for it. False if gRPC would not have it. */
 static bool converse(grpc_call *call, grpc_completion_queue *queue, haul__attempt *attempt,
-                     grpc_metadata *accept, const struct grpc_op_recv_status_on_client *ending)
+                     const grpc_metadata *accept, grpc_slice *details)
 {
-    grpc_metadata_array initial;
-    grpc_metadata_array_init(&initial);
     grpc_op ops[6] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA},  {.op = GRPC_OP_SEND_MESSAGE},
         {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, {.op = GRPC_OP_RECV_INITIAL_METADATA},
         {.op = GRPC_OP_RECV_MESSAGE},           {.op = GRPC_OP_RECV_STATUS_ON_CLIENT}};
-    if (attempt->wait_for_ready) {
-        ops[0].flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
-                       GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
-    }
-    ops[0].data.send_initial_metadata.count = attempt->accept;
-    ops[0].data.send_initial_metadata.metadata = accept;
+    send_metadata(attempt, accept, &ops[0]);
     ops[1].data.send_message.send_message = attempt->request;
-    ops[3].data.recv_initial_metadata.recv_initial_metadata = &initial;
+    ops[3].data.recv_initial_metadata.recv_initial_metadata = &attempt->initial;
     ops[4].data.recv_message.recv_message = &attempt->answer;
-    ops[5].data.recv_status_on_client = *ending;
+    ops[5].data.recv_status_on_client = (struct grpc_op_recv_status_on_client){
+        .trailing_metadata = &attempt->trailing,
+        .status = &attempt->code,
+        .status_details = details,
+    };
     bool started = grpc_call_start_batch(call, ops, 6, attempt, NULL) == GRPC_CALL_OK;
     if (started) {
         (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
                                           NULL);
     }
-    grpc_metadata_array_destroy(&initial);
     return started;
 }
 
@@ -133,22 +145,17 @@ void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attemp
         haul__gpr_of_ns(attempt->deadline_ns), NULL);
     show(channel, flight, call);
 
-    grpc_metadata accept = {.key = grpc_slice_from_static_string(HAUL__MD_ACCEPT),
-                            .value = grpc_slice_from_copied_string(channel->accept_text)};
-    grpc_metadata_array trailing;
-    grpc_metadata_array_init(&trailing);
+    const grpc_metadata accept = {.key = grpc_slice_from_static_string(HAUL__MD_ACCEPT),
+                                  .value = grpc_slice_from_copied_string(channel->accept_text)};
     grpc_slice details = grpc_empty_slice();
     attempt->code = GRPC_STATUS_INTERNAL;
-    const struct grpc_op_recv_status_on_client ending = {
-        .trailing_metadata = &trailing, .status = &attempt->code, .status_details = &details};
-    (void)converse(call, queue, attempt, &accept, &ending);
-    read_metadata(attempt, &trailing);
+    (void)converse(call, queue, attempt, &accept, &details);
+    read_metadata(attempt);
     if (GRPC_SLICE_LENGTH(details) > 0) {
         attempt->text = grpc_slice_to_c_string(details);
     }
     grpc_slice_unref(details);
     grpc_slice_unref(accept.value);
-    grpc_metadata_array_destroy(&trailing);
 
     hide(channel, flight);
     grpc_call_unref(call);
@@ -157,6 +164,8 @@ void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attemp
 
 void haul__attempt_fini(haul__attempt *attempt)
 {
+    grpc_metadata_array_destroy(&attempt->initial);
+    grpc_metadata_array_destroy(&attempt->trailing);
     gpr_free(attempt->text);
     grpc_byte_buffer_destroy(attempt->answer);
     grpc_byte_buffer_destroy(attempt->request);

@@ -25,6 +25,7 @@ typedef struct journey {
     haul__flight flight;
     uint64_t deadline_ns;
     bool wait_for_ready;
+    haul__metadata_list metadata;
     size_t n_large_keys; /* payloads worth a key */
     size_t n_small_keys; /* payloads with a key that may as well go inline */
     size_t n_inline;
@@ -101,6 +102,7 @@ static haul_status send(journey *j, bool accept, haul_reply *reply, haul__attemp
         .deadline_ns = j->deadline_ns,
         .accept = accept,
         .wait_for_ready = j->wait_for_ready,
+        .metadata = &j->metadata,
     };
     haul_status status = pack(j, &attempt->request);
     if (status == HAUL_TOO_BIG) {
@@ -165,6 +167,25 @@ static haul_status survey(journey *j)
                : HAUL_OK;
 }
 
+static haul_status call(journey *j, bool inline_only, haul_reply **out_reply)
+{
+    haul_reply *reply = calloc(1, sizeof(*reply));
+    if (!reply) {
+        return HAUL_NOMEM;
+    }
+    haul_status status = haul__channel_enter(j->channel, &j->flight);
+    if (status == HAUL_OK) {
+        status = travel(j, inline_only, reply);
+        haul__channel_leave(j->channel, &j->flight);
+    }
+    if (status != HAUL_OK) {
+        haul_reply_free(reply);
+        return status;
+    }
+    *out_reply = reply;
+    return HAUL_OK;
+}
+
 haul_status haul_channel_call(haul_channel *channel, const ProtobufCServiceDescriptor *service,
                               unsigned method_index, const ProtobufCMessage *request,
                               const haul_call_opts *opts, haul_reply **out_reply)
@@ -186,22 +207,12 @@ haul_status haul_channel_call(haul_channel *channel, const ProtobufCServiceDescr
     if (status == HAUL_OK) {
         status = survey(&j);
     }
-    if (status != HAUL_OK) {
-        return status;
-    }
-    haul_reply *reply = calloc(1, sizeof(*reply));
-    if (!reply) {
-        return HAUL_NOMEM;
-    }
-    status = haul__channel_enter(channel, &j.flight);
     if (status == HAUL_OK) {
-        status = travel(&j, o.inline_only, reply);
-        haul__channel_leave(channel, &j.flight);
+        status = haul__metadata_add_all(&j.metadata, o.metadata, o.n_metadata);
     }
-    if (status != HAUL_OK) {
-        haul_reply_free(reply);
-        return status;
+    if (status == HAUL_OK) {
+        status = call(&j, o.inline_only, out_reply);
     }
-    *out_reply = reply;
-    return HAUL_OK;
+    haul__metadata_list_fini(&j.metadata);
+    return status;
 }

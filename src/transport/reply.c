@@ -118,7 +118,13 @@ void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *a
     reply->code = attempt->code;
     reply->text = attempt->text;
     attempt->text = NULL;
-    if (attempt->code != GRPC_STATUS_OK) {
+    if (haul__metadata_take(&attempt->initial, &reply->metadata[HAUL_METADATA_INITIAL]) !=
+            HAUL_OK ||
+        haul__metadata_take(&attempt->trailing, &reply->metadata[HAUL_METADATA_TRAILING]) !=
+            HAUL_OK) {
+        spoil(reply, GRPC_STATUS_RESOURCE_EXHAUSTED, "no memory for the answer");
+    }
+    if (reply->code != GRPC_STATUS_OK) {
         drop_answer(&t, attempt);
         return;
     }
@@ -169,6 +175,13 @@ const ProtobufCMessage *haul_reply_message(const haul_reply *reply)
     return reply->message;
 }
 
+haul_status haul_reply_metadata(const haul_reply *reply, haul_metadata_when when, const char *key,
+                                size_t index, haul_metadata *out_metadata)
+{
+    return haul__metadata_find(&reply->metadata[when == HAUL_METADATA_TRAILING], key, index,
+                               out_metadata);
+}
+
 haul_path haul_reply_request_path(const haul_reply *reply)
 {
     return haul__tally_path(&reply->request_tally);
@@ -201,6 +214,8 @@ void haul_reply_free(haul_reply *reply)
         return;
     }
     haul__views_fini(&reply->views);
+    haul__metadata_set_fini(&reply->metadata[HAUL_METADATA_INITIAL]);
+    haul__metadata_set_fini(&reply->metadata[HAUL_METADATA_TRAILING]);
     haul__unpacked_free(reply->message);
     gpr_free(reply->text);
     free(reply);

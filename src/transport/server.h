@@ -17,6 +17,7 @@
 #include "transport/path.h"
 #include "transport/pin.h"
 #include "transport/plan.h"
+#include "transport/user_metadata.h"
 #include "transport/views.h"
 
 /* What a completion queue's event leads to. */
@@ -132,6 +133,10 @@ struct haul_call {
     haul_pool *accept_pool; /* NULL: the caller takes nothing by key */
     uint32_t accept_slot;
     haul_peer *peer; /* NULL: nobody has asked who calls */
+
+    haul__metadata_set metadata_set; /* what the handler has asked for, of @metadata */
+    bool has_metadata_set;
+    haul__metadata_list answer_metadata[2]; /* by haul_metadata_when */
 
     haul__views answer_views;
     haul__given *given;
