@@ -54,7 +54,7 @@ if(SHORTHAUL_TRANSPORT)
   haul_install_library(
     NAME transport
     DESCRIPTION "gRPC for C with payloads that travel through shared memory"
-    HEADERS ${public_headers}/transport.h ${public_headers}/credentials.h
+    HEADERS ${public_headers}/transport.h ${public_headers}/credentials.h ${public_headers}/message.h
     ALSO shorthaul_proto
     REQUIRES shorthaul-pool libprotobuf-c grpc
     REQUIRES_PRIVATE libcrypto)

@@ -29,3 +29,13 @@ target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)
 target_compile_definitions(test_transport_death
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
+
+# Whole messages in buffers.
+haul_protobuf_c(TARGET shapes_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
+                PROTOS shapes.proto shapes3.proto)
+haul_test(test_transport_message SOURCES unit/test_transport_message.c
+          LIBS transport_test shapes_proto LABELS unit)
+target_link_options(test_transport_message PRIVATE -Wl,--wrap=malloc)
+if(NOT SHORTHAUL_SANITIZE MATCHES "thread") # which would see the bytes change under the parser
+  haul_fuzz(message LIBS shorthaul::transport shapes_proto Threads::Threads)
+endif()

@@ -17,23 +17,6 @@ typedef struct frame {
     const uint8_t *end;
 } frame;
 
-/* Read a varint and move @at behind it. */
-static bool take_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70 && *at < end; shift += 7) {
-        uint8_t byte = *(*at)++;
-        if (shift < 64) {
-            value |= (uint64_t)(byte & 0x7f) << shift;
-        }
-        if (byte < 0x80) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool skip(const uint8_t **at, const uint8_t *end, uint64_t n)
 {
     if ((uint64_t)(end - *at) < n) {
@@ -47,22 +30,25 @@ static bool skip(const uint8_t **at, const uint8_t *end, uint64_t n)
  * skipped. */
 static bool take_field(const uint8_t **at, const uint8_t *end, uint32_t *out_id, uint64_t *out_len)
 {
-    uint64_t tag;
-    uint64_t ignored;
+    uint8_t wire_type;
+    haul__varint number;
     *out_len = 0;
-    if (!take_varint(at, end, &tag) || tag >> 3 == 0 || tag >> 32 != 0) {
+    if (!haul__wire_tag(at, end, out_id, &wire_type)) {
         return false;
     }
-    *out_id = (uint32_t)(tag >> 3);
-    switch (tag & 7) {
+    switch (wire_type) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
-        return take_varint(at, end, &ignored);
+        return haul__wire_varint(at, end, &number);
     case PROTOBUF_C_WIRE_TYPE_64BIT:
         return skip(at, end, 8);
     case PROTOBUF_C_WIRE_TYPE_32BIT:
         return skip(at, end, 4);
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        return take_varint(at, end, out_len) && *out_len <= (uint64_t)(end - *at);
+        if (!haul__wire_varint(at, end, &number)) {
+            return false;
+        }
+        *out_len = number.value;
+        return number.value <= (uint64_t)(end - *at);
     default:
         return false;
     }

@@ -8,8 +8,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
-/* The depth at which protobuf's own parsers give up, too. */
-#define HAUL__NESTING_MAX 100
+#include "transport/wire.h"
 
 /*
  * Whether the bytes of a message of @type nest no deeper than HAUL__NESTING_MAX. False as well for
