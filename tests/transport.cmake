@@ -5,7 +5,8 @@
 haul_protobuf_c(TARGET transport_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
                 PROTOS transport_test.proto)
 add_library(transport_test STATIC
-  lib/transport_raw.c lib/transport_raw_server.c lib/transport_service.c lib/transport_test.c)
+  lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c lib/transport_service.c
+  lib/transport_test.c)
 target_include_directories(transport_test PUBLIC lib ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads
@@ -15,7 +16,8 @@ foreach(name IN ITEMS lead pack parts)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS call creds hostile keys lane life listen metadata death)
+foreach(name IN ITEMS call creds hostile keepalive keys lane life limits listen
+                      metadata death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -26,9 +28,10 @@ target_link_libraries(test_transport_creds PRIVATE PkgConfig::CRYPTO)
 
 add_executable(transport_peer process/transport_peer.c)
 target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)
-target_compile_definitions(test_transport_death
+target_compile_definitions(transport_test
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
+add_dependencies(test_transport_keepalive transport_peer)
 
 # Whole messages in buffers.
 haul_protobuf_c(TARGET shapes_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto

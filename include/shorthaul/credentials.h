@@ -29,13 +29,18 @@ typedef struct haul_credentials haul_credentials;
 
 typedef struct haul_tls_client_opts {
     size_t struct_size; /* sizeof(haul_tls_client_opts) */
-    const char *ca_pem; /* certificates that a server's must lead to; NULL = those of this machine,
-                           * as gRPC finds them */
-    const char *cert_pem;    /* the client's own certificate, those between it and its CA behind it;
-                           * NULL = none */
-    const char *key_pem;     /* its private key, not encrypted; NULL exactly if @cert_pem is */
-    const char *server_name; /* what the server's certificate must be made out to; NULL = the host
-                              * of the channel's address, and "localhost" for a Unix socket */
+
+    /* Certificates that a server's must lead to. NULL = those of this machine, as gRPC finds them. */
+    const char *ca_pem;
+
+    /* The client's own certificate, with those between it and its CA behind it, and its private
+     * key, not encrypted. Both NULL = none. */
+    const char *cert_pem;
+    const char *key_pem;
+
+    /* What the server's certificate must be made out to. NULL = the host of the channel's address,
+     * and "localhost" for a Unix socket. */
+    const char *server_name;
 } haul_tls_client_opts;
 
 /*

@@ -117,6 +117,17 @@ typedef struct haul_server_opts {
     size_t max_message_bytes; /* larger requests get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t give_ns;         /* how long an answer by key waits to be claimed if the call has no
                                * deadline; 0 = 60 s */
+
+    size_t max_send_bytes;     /* larger answers become RESOURCE_EXHAUSTED; 0 = no bound */
+    size_t max_metadata_bytes; /* of one request, as HTTP/2 counts them; those with more get
+                                * RESOURCE_EXHAUSTED; 0 = 8 KiB */
+    uint32_t max_streams;      /* calls of one connection at a time, counted until the client has
+                                * read the answer; its further ones wait. 0 = 1,024 */
+
+    /* Pings, by which a client that is frozen or out of reach is noticed: its connection is closed
+     * and its calls are cancelled. gRPC sends one a second at most. */
+    uint64_t keepalive_interval_ns; /* since the last byte came; 0 = none; below 100 ms is 100 ms */
+    uint64_t keepalive_timeout_ns;  /* how long to wait for the answer to a ping; 0 = 20 s */
 } haul_server_opts;
 
 /*
@@ -291,6 +302,17 @@ typedef struct haul_channel_opts {
     size_t max_message_bytes; /* larger answers get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t key_threshold_bytes; /* payloads below it are sent inline even where a key would do */
     const haul_credentials *credentials; /* borrowed for the time of the call; NULL = insecure */
+
+    size_t max_send_bytes;     /* larger requests are not sent: RESOURCE_EXHAUSTED; 0 = no bound */
+    size_t max_metadata_bytes; /* of one answer, as HTTP/2 counts them; those with more get
+                                * RESOURCE_EXHAUSTED; 0 = 8 KiB */
+
+    /* Pings, by which a server that is frozen or out of reach is noticed: calls then end
+     * UNAVAILABLE, and the next one makes a new connection. gRPC sends one a second at most. Servers
+     * of Shorthaul accept that; others may want five minutes between pings. */
+    uint64_t keepalive_interval_ns; /* since the last byte came; 0 = none; below 100 ms is 100 ms */
+    uint64_t keepalive_timeout_ns;  /* how long to wait for the answer to a ping; 0 = 20 s */
+    bool keepalive_idle;            /* also while there are no calls */
 } haul_channel_opts;
 
 /*

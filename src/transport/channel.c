@@ -27,34 +27,6 @@
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 
-#define RECONNECT_FIRST_MS 100
-#define RECONNECT_MAX_MS   2000
-
-static grpc_channel *create_grpc(const char *address, const haul_channel_opts *opts,
-                                 grpc_channel_credentials *credentials)
-{
-    const char *server_name = haul__creds_server_name(opts->credentials);
-    grpc_arg args[] = {
-        haul__integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
-                          haul__message_bound(opts->max_message_bytes)),
-        /* A connection of our own: what is proven of it is not changed by other channels. */
-        haul__integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
-        /* gRPC would send a request again to whoever answers next, with keys meant for another. */
-        haul__integer_arg(GRPC_ARG_ENABLE_RETRIES, 0),
-        /* The server is on this machine: no proxies, no service configuration from DNS, and it is
-         * back soon after a restart. */
-        haul__integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
-        haul__integer_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-        haul__integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
-        haul__integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
-        haul__integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        haul__string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name), /* the last one */
-    };
-    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]) - !server_name,
-                                   .args = args};
-    return grpc_channel_create(address, credentials, &all);
-}
-
 static haul_status init_sync(haul_channel *channel)
 {
     if (haul__pins_init(&channel->pins) != HAUL_OK) {
@@ -103,10 +75,11 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
         grpc_shutdown();
         return status;
     }
-    channel->grpc = create_grpc(address, &o, credentials);
+    channel->grpc = haul__grpc_channel_create(address, &o, credentials);
     haul__channel_creds_release(o.credentials, credentials);
     channel->pool = o.pool;
     channel->key_threshold_bytes = o.key_threshold_bytes;
+    channel->max_send_bytes = o.max_send_bytes;
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
                        "%016" PRIx64 ".%" PRIu32, haul_pool_id(o.pool),

@@ -50,6 +50,7 @@ struct haul_channel {
     grpc_channel *grpc;
     haul_pool *pool;
     uint64_t key_threshold_bytes;
+    size_t max_send_bytes;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
     haul__pins pins;

@@ -77,7 +77,8 @@ static haul_status inline_payload(void *ctx, const haul_payload *original, haul_
 
 static haul_status pack(journey *j, grpc_byte_buffer **out_bytes)
 {
-    const haul__pack_from from = {.views = {&j->views}, .pins = &j->channel->pins};
+    const haul__pack_from from = {
+        .views = {&j->views}, .pins = &j->channel->pins, .max_bytes = j->channel->max_send_bytes};
     size_t n_keys = j->n_large_keys + j->n_small_keys;
     if (n_keys == 0 || (j->by_key && j->n_small_keys == 0)) {
         return haul__pack(j->request, &from, out_bytes);
@@ -107,7 +108,7 @@ static haul_status send(journey *j, bool accept, haul_reply *reply, haul__attemp
     haul_status status = pack(j, &attempt->request);
     if (status == HAUL_TOO_BIG) {
         attempt->code = GRPC_STATUS_RESOURCE_EXHAUSTED;
-        reply->static_text = "the request is larger than a gRPC message can be";
+        reply->static_text = "the request is larger than may be sent";
         return HAUL_OK;
     }
     if (status != HAUL_OK) {

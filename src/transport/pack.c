@@ -167,7 +167,7 @@ haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *f
                        grpc_byte_buffer **out_bytes)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > MESSAGE_MAX) {
+    if (size > MESSAGE_MAX || (from->max_bytes != 0 && size > from->max_bytes)) {
         return HAUL_TOO_BIG;
     }
     for (size_t i = 0; i < 2 && size >= PIN_MIN_BYTES; i++) {

@@ -14,13 +14,14 @@
 typedef struct haul__pack_from {
     haul__views *views[2]; /* either may be NULL */
     haul__pins *pins;
+    size_t max_bytes; /* of the whole message; 0 = what gRPC can */
 } haul__pack_from;
 
 /*
  * Serialise @message. The result refers to nothing of the caller's.
  *
  * Ownership:  @out_bytes is the caller's, until grpc_byte_buffer_destroy().
- * Conditions: HAUL_TOO_BIG  more than a gRPC message can be (4 GiB - 1)
+ * Conditions: HAUL_TOO_BIG  more than @from allows, or than a gRPC message can be (4 GiB - 1)
  * Failures:   HAUL_NOMEM
  */
 HAUL_MUST_CHECK haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *from,

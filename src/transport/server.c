@@ -32,19 +32,6 @@
 #define THREADS_MAX     1024
 #define THREADS_MIN     2 /* so that one can notice what happens while the other runs a handler */
 
-static grpc_server *create_grpc(const haul_server_opts *opts)
-{
-    grpc_arg args[] = {
-        haul__integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
-                          haul__message_bound(opts->max_message_bytes)),
-        /* A port that is taken is an error, not a port to share. */
-        haul__integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        haul__integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-    };
-    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
-    return grpc_server_create(&all, NULL);
-}
-
 static uint32_t thread_count(uint32_t asked)
 {
     if (asked == 0) {
@@ -132,10 +119,11 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
         return haul__fail(err, HAUL_NOMEM, "server: out of memory");
     }
     grpc_init();
-    server->grpc = create_grpc(&o);
+    server->grpc = haul__grpc_server_create(&o);
     server->cq = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(server->grpc, server->cq, NULL);
     server->n_threads = thread_count(o.n_threads);
+    server->max_send_bytes = o.max_send_bytes;
     server->give_ns = o.give_ns ? o.give_ns : GIVE_NS_DEFAULT;
     haul__tag_post(&server->on_shut_down, on_shut_down);
     server->unknown = calloc(1, sizeof(*server->unknown) + 1);

@@ -82,6 +82,7 @@ struct haul_server {
     size_t n_pools;
     uint32_t n_threads;
     uint64_t give_ns;
+    size_t max_send_bytes;
     haul__method *methods;
     haul__method *unknown; /* the last resort, in no list */
     haul__socket_file *socket_files;

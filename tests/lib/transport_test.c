@@ -21,12 +21,16 @@ static void open_server(test_pair *pair, const test_pair_opts *opts)
     bool again = pair->address[0] != '\0';
     haul_error err = {0};
     haul_pool *const pools[] = {pair->server_pool};
-    const haul_server_opts so = {.struct_size = sizeof(so),
-                                 .pools = pools,
-                                 .n_pools = opts->server_without_pool ? 0 : 1,
-                                 .n_threads = opts->n_threads,
-                                 .max_message_bytes = opts->max_message_bytes,
-                                 .give_ns = opts->give_ns};
+    haul_server_opts so = {0};
+    if (opts->server) {
+        so = *opts->server;
+    }
+    so.struct_size = sizeof(so);
+    so.pools = pools;
+    so.n_pools = opts->server_without_pool ? 0 : 1;
+    so.n_threads = opts->n_threads;
+    so.max_message_bytes = opts->max_message_bytes;
+    so.give_ns = opts->give_ns;
     assert_ok(haul_server_create(&so, &pair->server, &err));
     assert_ok(haul_server_add_service(pair->server, (ProtobufCService *)&pair->service, &err));
     int port = 0;
@@ -55,11 +59,15 @@ void test_pair_open(test_pair *pair, const test_pair_opts *opts)
     assert_ok(haul_pool_open(haul_pool_name(pair->server_pool), NULL, &pair->client_pool, NULL));
     test_service_init(&pair->service);
     open_server(pair, opts);
-    const haul_channel_opts co = {.struct_size = sizeof(co),
-                                  .pool = opts->client_without_pool ? NULL : pair->client_pool,
-                                  .max_message_bytes = opts->max_message_bytes,
-                                  .key_threshold_bytes = opts->key_threshold_bytes,
-                                  .credentials = opts->client_credentials};
+    haul_channel_opts co = {0};
+    if (opts->channel) {
+        co = *opts->channel;
+    }
+    co.struct_size = sizeof(co);
+    co.pool = opts->client_without_pool ? NULL : pair->client_pool;
+    co.max_message_bytes = opts->max_message_bytes;
+    co.key_threshold_bytes = opts->key_threshold_bytes;
+    co.credentials = opts->client_credentials;
     assert_ok(haul_channel_open(pair->address, &co, &pair->channel, NULL));
 }
 

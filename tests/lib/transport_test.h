@@ -69,7 +69,9 @@ typedef struct test_pair_opts {
     uint32_t n_threads;
     uint64_t give_ns;
     uint64_t key_threshold_bytes;
-    size_t max_message_bytes; /* of both */
+    size_t max_message_bytes;         /* of both */
+    const haul_server_opts *server;   /* the rest of the options; NULL = as they are by default */
+    const haul_channel_opts *channel; /* the same */
     const haul_credentials *server_credentials;
     const haul_credentials *client_credentials;
 } test_pair_opts;

@@ -7,68 +7,16 @@
  * its own, and it says when the moment has come.
  */
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "transport_process.h"
 #include "transport_raw.h"
 #include "transport_test.h"
 
 #define LEN 50000
-
-typedef struct peer {
-    pid_t pid;
-    int to;
-    FILE *from;
-} peer;
-
-static void start(peer *p, const char *role, const char *pool, const char *address,
-                  const char *mode)
-{
-    int in[2];
-    int out[2];
-    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    char *argv[] = {(char *)TRANSPORT_PEER, (char *)role, (char *)pool,
-                    (char *)address,        (char *)mode, NULL};
-    assert_int_equal(posix_spawn(&p->pid, TRANSPORT_PEER, &actions, NULL, argv, environ), 0);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)close(in[0]);
-    (void)close(out[1]);
-    p->to = in[1];
-    p->from = fdopen(out[0], "r");
-    assert_non_null(p->from);
-}
-
-static void expect(peer *p, const char *word)
-{
-    char line[32] = "";
-    if (!fgets(line, sizeof(line), p->from)) {
-        fail_msg("the peer ended before it said %s", word);
-    }
-    line[strcspn(line, "\n")] = '\0';
-    assert_string_equal(line, word);
-}
-
-static void kill_peer(peer *p)
-{
-    int status;
-    assert_int_equal(kill(p->pid, SIGKILL), 0);
-    assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
-    assert_true(WIFSIGNALED(status));
-    (void)close(p->to);
-    (void)fclose(p->from);
-}
 
 static void assert_reaped(haul_pool *pool)
 {
@@ -81,11 +29,11 @@ static void the_client_while_filling(void **state)
 {
     (void)state;
     haul_pool *pool = test_pool_create("death");
-    peer p;
-    start(&p, "fill", haul_pool_name(pool), NULL, NULL);
-    expect(&p, "filling");
+    transport_peer p;
+    transport_peer_start(&p, "fill", haul_pool_name(pool), NULL, NULL);
+    transport_peer_expect(&p, "filling");
     assert_int_equal(test_class_info(pool, 1).n_owned, 1);
-    kill_peer(&p);
+    transport_peer_kill(&p);
     assert_reaped(pool);
     test_pool_destroy(pool);
 }
@@ -96,13 +44,13 @@ static void the_client_after_sending(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    peer p;
+    transport_peer p;
     char mode[8];
     (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_HOLD);
-    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
-    expect(&p, "called");
+    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_expect(&p, "called");
     test_service_wait_held(&pair.service);
-    kill_peer(&p);
+    transport_peer_kill(&p);
     test_service_wait_cancelled(&pair.service);
     assert_ok(haul_pool_reap(pair.server_pool, NULL, NULL));
     const haul_view *view = &pair.service.held_view;
@@ -118,14 +66,14 @@ static void the_client_before_its_answer(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    peer p;
+    transport_peer p;
     char mode[8];
     (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT_HOLD);
-    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
     test_service_wait_held(&pair.service);
     assert_true(pair.service.held_has_out);
     assert_int_equal(test_class_info(pair.server_pool, 1).n_given, 1);
-    kill_peer(&p);
+    transport_peer_kill(&p);
     test_service_wait_cancelled(&pair.service);
     test_service_let_go(&pair.service);
     haul_server_stop(pair.server, 0); /* returns when the call is over */
@@ -139,14 +87,14 @@ static void the_client_with_an_answer(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    peer p;
+    transport_peer p;
     char mode[8];
     (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT);
-    start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
-    expect(&p, "called");
-    expect(&p, "answered");
+    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_expect(&p, "called");
+    transport_peer_expect(&p, "answered");
     assert_int_equal(test_free_count(pair.server_pool, 1), 0);
-    kill_peer(&p);
+    transport_peer_kill(&p);
     haul_server_stop(pair.server, 0);
     assert_reaped(pair.server_pool);
     test_pair_close(&pair);
@@ -171,13 +119,13 @@ static void *call_hold(void *arg)
     return NULL;
 }
 
-static void start_server(peer *p, haul_pool *pool, char *address, size_t size)
+static void start_server(transport_peer *p, haul_pool *pool, char *address, size_t size)
 {
     char path[100];
     test_socket_path(path, sizeof(path), "death");
     (void)snprintf(address, size, "unix:%s", path);
-    start(p, "serve", haul_pool_name(pool), address, NULL);
-    expect(p, "ready");
+    transport_peer_start(p, "serve", haul_pool_name(pool), address, NULL);
+    transport_peer_expect(p, "ready");
 }
 
 static void remove_socket(const char *address)
@@ -191,7 +139,7 @@ static void the_server_while_reading(void **state)
     (void)state;
     haul_pool *pool = test_pool_create("death");
     char address[128];
-    peer p;
+    transport_peer p;
     start_server(&p, pool, address, sizeof(address));
     client c = {.pool = pool};
     haul_payload_out out;
@@ -201,8 +149,8 @@ static void the_server_while_reading(void **state)
     assert_ok(haul_channel_open(address, &opts, &c.channel, NULL));
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, call_hold, &c), 0);
-    expect(&p, "held");
-    kill_peer(&p);
+    transport_peer_expect(&p, "held");
+    transport_peer_kill(&p);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_ok(c.status);
     assert_int_equal(haul_reply_code(c.reply), GRPC_STATUS_UNAVAILABLE);
@@ -227,7 +175,7 @@ static void the_server_after_giving(void **state)
     char address[128];
     char accept[64];
     uint8_t bytes[64];
-    peer p;
+    transport_peer p;
     start_server(&p, pool, address, sizeof(address));
     (void)snprintf(accept, sizeof(accept), "%016" PRIx64 ".%" PRIu32, haul_pool_id(pool),
                    haul_pool_participant(pool));
@@ -242,7 +190,7 @@ static void the_server_after_giving(void **state)
     raw_answer answer;
     raw_call(&request, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_OK);
-    kill_peer(&p);
+    transport_peer_kill(&p);
     assert_ok(haul_pool_reap(pool, NULL, NULL));
 
     Haul__Test__ExchangeResponse *response =
