@@ -23,11 +23,14 @@
  *   fill_64MiB              take a 64 MiB buffer, copy into it, let it go
  *   alloc_release_2p        alloc_release while a second process does the same
  *   full_cycle_2p           full_cycle while a second process does alloc_release
+ *   death_to_reclaim        from kill -9 of a process that owns a buffer to haul_pool_reap_wait()'s
+ *                           return in a process that waits for it
  *   ratios                  the last line: what the above come to, each against its baseline
  *   memcpy_64MiB, read_64MiB, cas   baselines: copy, sum, uncontended compare-and-swap
  *
  * Nothing is pinned to a core. One thread; the pool is the program's own and is removed at the end,
- * also when interrupted. The second process (the same program, --peer) ends when the first does.
+ * also when interrupted. The other processes (the same program, --peer and --victim) end when the
+ * first does.
  */
 #include <getopt.h>
 #include <poll.h>
@@ -47,21 +50,23 @@ typedef struct arm {
     run_fn run;
     size_t batch;
     size_t n_samples;
-    bool cold;   /* gets a new participant for each sample */
+    bool (*before)(fixture *f); /* what each sample needs; may be NULL, like the next */
+    void (*after)(fixture *f);
     bool paired; /* runs while the second process works */
     bench_samples samples;
 } arm;
 
 static bool take_sample(arm *a, fixture *f)
 {
-    if (a->cold && haul_pool_open(f->pool_name, NULL, &f->cold, NULL) != HAUL_OK) {
+    if (a->before && !a->before(f)) {
         return false;
     }
     uint64_t start_ns = bench_now_ns();
     bool ok = a->run(f, a->batch);
     uint64_t end_ns = bench_now_ns();
-    haul_pool_close(f->cold);
-    f->cold = NULL;
+    if (a->after) {
+        a->after(f);
+    }
     bench_samples_add(&a->samples, (double)(end_ns - start_ns) / (double)a->batch);
     return ok;
 }
@@ -164,6 +169,7 @@ static bool run_all(fixture *f, bool smoke)
     size_t many = smoke ? 5 : 2000;
     size_t some = smoke ? 2 : 100;
     size_t few = smoke ? 2 : 30;
+    size_t deaths = smoke ? 2 : 500;
     arm arms[] = {
         {.name = "alloc_release", .run = run_alloc_release, .batch = 1000, .n_samples = many},
         {.name = "full_cycle", .run = run_full_cycle, .batch = 1000, .n_samples = many},
@@ -183,17 +189,20 @@ static bool run_all(fixture *f, bool smoke)
          .run = run_attach_cold,
          .batch = 1,
          .n_samples = some,
-         .cold = true},
+         .before = open_cold,
+         .after = close_cold},
         {.name = "attach_cold_64MiB_map",
          .run = run_attach_cold_map,
          .batch = 1,
          .n_samples = some,
-         .cold = true},
+         .before = open_cold,
+         .after = close_cold},
         {.name = "read_cold_64MiB",
          .run = run_read_cold,
          .batch = 1,
          .n_samples = few,
-         .cold = true},
+         .before = open_cold,
+         .after = close_cold},
         {.name = "read_attached_64MiB", .run = run_read_attached, .batch = 1, .n_samples = few},
         {.name = "fill_64MiB", .run = run_fill, .batch = 1, .n_samples = few},
         {.name = "alloc_release_2p",
@@ -206,6 +215,12 @@ static bool run_all(fixture *f, bool smoke)
          .batch = 1000,
          .n_samples = many,
          .paired = true},
+        {.name = "death_to_reclaim",
+         .run = run_death,
+         .batch = 1,
+         .n_samples = deaths,
+         .before = start_victim,
+         .after = bury_victim},
         {.name = "memcpy_64MiB", .run = run_memcpy, .batch = 1, .n_samples = few},
         {.name = "read_64MiB", .run = run_read, .batch = 1, .n_samples = few},
         {.name = "cas", .run = run_cas, .batch = 1000, .n_samples = many},
@@ -239,6 +254,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"smoke", no_argument, NULL, 's'},
                                             {"peer", required_argument, NULL, 'p'},
+                                            {"victim", required_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     bool smoke = false;
@@ -249,6 +265,8 @@ int main(int argc, char **argv)
             break;
         case 'p':
             return be_peer(optarg);
+        case 'v':
+            return be_victim(optarg);
         case 'h':
             return usage(stdout, EXIT_SUCCESS);
         default:

@@ -29,6 +29,7 @@ typedef struct fixture {
     haul_pool *crowded; /* a pool with N_CROWD participants, all in this process */
     haul_pool *crowd[N_CROWD];
     boost_arm *boost;
+    bench_peer victim;       /* about to be killed */
     haul_buf *small, *large; /* shared, for the readers */
     haul_key small_key, large_key;
     uint8_t *source, *target; /* private, LARGE_BYTES each */
@@ -53,6 +54,17 @@ bool run_read(fixture *f, size_t n_ops);
 bool run_read_cold(fixture *f, size_t n_ops);
 bool run_read_attached(fixture *f, size_t n_ops);
 bool run_cas(fixture *f, size_t n_ops);
+bool run_death(fixture *f, size_t n_ops);
+
+/* Around a sample, outside of the time that is taken: a new participant, a process that owns a
+ * buffer and is going to be killed. */
+bool open_cold(fixture *f);
+void close_cold(fixture *f);
+bool start_victim(fixture *f);
+void bury_victim(fixture *f);
+
+/* The victim's part: take a buffer, say so, and wait for what comes. */
+int be_victim(const char *pool_name);
 
 /* ---- pool_fixture.c ------------------------------------------------------------------------ */
 
