@@ -151,25 +151,28 @@ static uint64_t nap_ns(uint64_t start, int64_t wait_ns)
 }
 
 /*
- * Wait in turn. A nap that nobody ended is the sign that those in front do not step forward, being
- * dead or stopped, or that somebody died who wakes nobody: then look, whoever's turn it is.
+ * Wait in turn. Whoever has not looked for a nap's time looks, whoever's turn it is: those in front
+ * may be dead, stopped or forged, somebody may have died who wakes nobody, and wake-ups may come
+ * from anybody.
  */
 static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
                                 int64_t wait_ns, uint64_t start, haul_buf **out_buf)
 {
-    for (bool woken = true;;) {
+    uint64_t looked = start;
+    for (;;) {
         uint32_t prepared = haul__wait_prepare(pool);
-        if (!woken || haul__queue_is_first(pool, place)) {
+        if (haul__queue_is_first(pool, place) || haul__now_ns() - looked >= REAP_WHILE_WAITING_NS) {
             haul_status s = attempt_thoroughly(pool, rq, out_buf);
             if (s != HAUL_EXHAUSTED) {
                 return s;
             }
+            looked = haul__now_ns();
         }
         uint64_t nap = nap_ns(start, wait_ns);
         if (nap == 0) {
             return HAUL_TIMEOUT;
         }
-        woken = haul__wait(pool, prepared, nap);
+        haul__wait(pool, prepared, nap);
     }
 }
 

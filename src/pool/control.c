@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "pool/lock.h"
 #include "pool/object.h"
 
 uint64_t haul__pool_id_of_uuid(const uint8_t uuid[16])
@@ -109,6 +110,9 @@ haul_status haul__control_open(const char *name, bool writable, haul__control *o
 
 void haul__control_close(haul__control *control)
 {
+    if (control->fd >= 0) { /* a forked child may have a copy, and with it the lock */
+        haul__unlock(control->fd, HAUL__LOCK_ADMIN);
+    }
     haul__close(control->fd);
     control->fd = -1;
 }

@@ -10,7 +10,9 @@
  * inherited at all (MADV_DONTFORK, object.c), and the child's handles refuse every use.
  *
  * That needs a list of the pools of the process, the library's only global state, guarded by a
- * mutex that is taken over the fork so that the child finds the list whole. exec() closes the
+ * mutex that is taken over the fork so that the child finds the list whole, and while a lock's
+ * descriptor is opened, so that no child has one that is not in the list yet. A lock that is given
+ * up is unlocked, not only closed, for a child may have a copy for a moment. exec() closes the
  * descriptors by O_CLOEXEC. A child made by a bare clone(2) runs no handlers; it must exec.
  *
  * The parent dying here leaves nothing; the child dying here closes its copies as well.
@@ -27,12 +29,12 @@ static haul_pool *pools;
 static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
 static int handlers_rc;
 
-static void before_fork(void)
+void haul__fork_forbid(void)
 {
     (void)pthread_mutex_lock(&pools_mutex);
 }
 
-static void in_parent(void)
+void haul__fork_allow(void)
 {
     (void)pthread_mutex_unlock(&pools_mutex);
 }
@@ -50,7 +52,7 @@ static void in_child(void)
 
 static void install_handlers(void)
 {
-    handlers_rc = pthread_atfork(before_fork, in_parent, in_child);
+    handlers_rc = pthread_atfork(haul__fork_forbid, haul__fork_allow, in_child);
 }
 
 haul_status haul__fork_register(haul_pool *pool)

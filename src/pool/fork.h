@@ -11,4 +11,8 @@
 HAUL_MUST_CHECK haul_status haul__fork_register(haul_pool *pool);
 void haul__fork_unregister(haul_pool *pool);
 
+/* No child is born in between, so that none has a descriptor that its parent has not yet noted. */
+void haul__fork_forbid(void);
+void haul__fork_allow(void);
+
 #endif

@@ -196,7 +196,7 @@ static haul_status claim_within_budget(haul_pool *pool, uint32_t c, uint64_t byt
             break;
         }
         /* Slots differ, so two makers do not step aside for each other for ever. */
-        (void)haul__wait(pool, prepared, UINT64_C(1000000) * (1 + pool->slot % 7));
+        haul__wait(pool, prepared, UINT64_C(1000000) * (1 + pool->slot % 7));
     }
     return haul__fail(err, HAUL_EXHAUSTED, "%" PRIu64 " more bytes exceed the budget of %" PRIu64,
                       bytes, pool->g.budget_bytes);

@@ -92,7 +92,9 @@ static haul_status open_lock_fd(haul_pool *pool, const haul__control *control, b
     struct stat locked;
     uint64_t bytes;
     haul__control_name(pool->name, object);
+    haul__fork_forbid();
     haul_status s = haul__object_open(object, (gid_t)-1, writable, &pool->lock_fd, &bytes, err);
+    haul__fork_allow();
     if (s != HAUL_OK) {
         return s;
     }
@@ -281,6 +283,10 @@ static void leave(haul_pool *pool)
     (void)haul__reap_slot(pool, pool->slot);
     HAUL__FAULT(LEAVE_GIVEN_BACK);
     haul__store32_release(&haul__slot_of(pool, pool->slot)->pid, 0);
+    if (pool->keeper) {
+        haul__unlock(pool->lock_fd, HAUL__LOCK_KEEPER);
+    }
+    haul__unlock(pool->lock_fd, pool->slot);
 }
 
 void haul_pool_close(haul_pool *pool)

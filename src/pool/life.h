@@ -38,7 +38,8 @@ static inline void haul__fresh_lower(haul_pool *pool, uint32_t c, uint32_t index
     haul__a32 *fresh = &haul__class_of(pool, c)->fresh;
     uint32_t i = index - pool->g.classes[c].first;
     uint32_t seen = haul__load32_acquire(fresh);
-    while (seen > i && !haul__cas32_acqrel(fresh, &seen, i)) {
+    /* Bounded, for a neighbour may set the word as often as it likes; the next sweep lowers it. */
+    for (int n = 0; n < 64 && seen > i && !haul__cas32_acqrel(fresh, &seen, i); n++) {
     }
 }
 

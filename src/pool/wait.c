@@ -44,11 +44,11 @@ uint32_t haul__wait_prepare(haul_pool *pool)
     return haul__or32_seq(&haul__header_of(pool)->wake, 1) | 1;
 }
 
-bool haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns)
+void haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns)
 {
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    long rc =
-        syscall(SYS_futex, &haul__header_of(pool)->wake, FUTEX_WAIT, prepared, &timeout, NULL, 0);
-    return rc == 0 || errno != ETIMEDOUT;
+    int saved = errno;
+    (void)syscall(SYS_futex, &haul__header_of(pool)->wake, FUTEX_WAIT, prepared, &timeout, NULL, 0);
+    errno = saved;
 }

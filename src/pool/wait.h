@@ -15,9 +15,8 @@ void haul__wake_waiters(haul_pool *pool);
  * looks for a buffer once more in between. */
 uint32_t haul__wait_prepare(haul_pool *pool);
 
-/* Sleep until somebody wakes, @timeout_ns has passed, or for no reason at all. False: the time
- * passed. */
-bool haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
+/* Sleep until somebody wakes, @timeout_ns has passed, or for no reason at all. */
+void haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
 
 uint64_t haul__now_ns(void);
 

@@ -82,19 +82,18 @@ void haul__fault_hit(enum haul__fault point)
 }
 
 uint64_t __wrap_haul__now_ns(void);
-bool __wrap_haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
+void __wrap_haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
 
 uint64_t __wrap_haul__now_ns(void)
 {
     return ++f.now_ns;
 }
 
-bool __wrap_haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns)
+void __wrap_haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns)
 {
     (void)pool;
     (void)prepared;
     f.now_ns += timeout_ns;
-    return false;
 }
 
 _Static_assert(__builtin_types_compatible_p(__typeof__(haul__wait), __typeof__(__wrap_haul__wait)),

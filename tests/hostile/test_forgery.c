@@ -12,7 +12,13 @@
 
 #include "pool_test.h"
 
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pool/impl.h"
 
@@ -193,6 +199,44 @@ static void a_forged_capacity_does_not_use_up_the_quota(void **state)
     test_pool_destroy(pool);
 }
 
+/* ---- Waiting ------------------------------------------------------------------------------- */
+
+static atomic_bool waker_stops;
+
+/* Wake everybody, all the time. */
+static void *wake_for_nothing(void *pool)
+{
+    haul__a32 *wake = &haul__header_of(pool)->wake;
+    while (!atomic_load(&waker_stops)) {
+        (void)haul__add32_relaxed(wake, 2);
+        (void)syscall(SYS_futex, wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    }
+    return NULL;
+}
+
+/* One that was there first and never goes, and wake-ups that mean nothing: whoever waits behind gets
+ * what is free all the same. */
+static void a_forged_waiter_does_not_stop_the_queue(void **state)
+{
+    haul_pool *pool = *state;
+    const uint64_t before_all = (uint64_t)haul__header_of(pool)->next_ticket.v << 24 |
+                                (uint64_t)pool->slot << 8; /* of class 0 */
+    const haul_alloc_opts patient = {
+        .struct_size = sizeof(patient), .policy = 0, .wait_ns = INT64_C(30000000000)};
+    pthread_t waker;
+    haul_buf *buf;
+    haul__store64_seq(&haul__header_of(pool)->waiters[0], before_all);
+    (void)haul__or32_seq(&haul__header_of(pool)->wake, 1);
+    atomic_store(&waker_stops, false);
+    assert_int_equal(pthread_create(&waker, NULL, wake_for_nothing, pool), 0);
+    haul_status s = haul_buf_alloc(pool, 1, &patient, &buf);
+    atomic_store(&waker_stops, true);
+    assert_int_equal(pthread_join(waker, NULL), 0);
+    assert_ok(s);
+    haul_buf_release(buf);
+    haul__store64_seq(&haul__header_of(pool)->waiters[0], 0);
+}
+
 int main(void)
 {
 #define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -202,6 +246,7 @@ int main(void)
         IN_A_POOL(an_owner_writes_on_when_its_buffer_is_forged_free),
         IN_A_POOL(an_owner_writes_on_when_its_buffer_is_forged_absent),
         IN_A_POOL(an_owner_writes_on_when_its_buffer_is_forged_to_be_a_gift),
+        IN_A_POOL(a_forged_waiter_does_not_stop_the_queue),
         cmocka_unit_test(a_forged_capacity_does_not_use_up_the_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "base/atomics.h"
+#include "pool/impl.h"
+#include "pool/lock.h"
 
 #define N_POOLS   64
 #define N_OPENS   10000
@@ -213,6 +215,57 @@ static void forks_of_a_busy_process_harm_nobody(void **state)
     test_pool_destroy(pool);
 }
 
+static void *open_and_close_pools(void *name)
+{
+    void *wrong = NULL;
+    while (haul__load32_relaxed(&busy.stop) == 0 && !wrong) {
+        haul_pool *pool;
+        wrong = haul_pool_open(name, NULL, &pool, NULL) == HAUL_OK ? NULL : &busy;
+        if (!wrong) {
+            haul_pool_close(pool);
+        }
+    }
+    return wrong;
+}
+
+/* A child that was born while another thread opened or closed a pool, and lives on, stands in for
+ * nobody: no lock is held but the living's. */
+static void a_child_born_at_an_open_or_a_close_holds_no_lock(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    int until[2];
+    pid_t children[N_FORKS];
+    void *wrong = NULL;
+    haul_pool *pool = test_pool_create_one("born", 4096, 2);
+    haul__store32_relaxed(&busy.stop, 0);
+    assert_int_equal(pipe2(until, O_CLOEXEC), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_and_close_pools,
+                                    (void *)(uintptr_t)haul_pool_name(pool)),
+                     0);
+    for (int i = 0; i < N_FORKS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            char end;
+            (void)close(until[1]);
+            _exit(read(until[0], &end, 1) == 0 ? 0 : 1);
+        }
+        assert_true(children[i] > 0);
+    }
+    haul__store32_relaxed(&busy.stop, 1);
+    assert_int_equal(pthread_join(thread, &wrong), 0);
+    assert_null(wrong);
+    for (uint32_t slot = 1; slot <= pool->g.n_slots; slot++) {
+        assert_false(slot != pool->slot && haul__lock_is_held(pool->lock_fd, slot));
+    }
+    (void)close(until[1]);
+    for (int i = 0; i < N_FORKS; i++) {
+        assert_int_equal(waitpid(children[i], NULL, 0), children[i]);
+    }
+    (void)close(until[0]);
+    test_pool_destroy(pool);
+}
+
 /* A child may join again, as somebody new. */
 static void a_child_joins_on_its_own(void **state)
 {
@@ -311,6 +364,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(opening_and_closing_leaks_nothing),
         cmocka_unit_test(opening_in_vain_leaks_nothing),
         cmocka_unit_test(forks_of_a_busy_process_harm_nobody),
+        cmocka_unit_test(a_child_born_at_an_open_or_a_close_holds_no_lock),
         cmocka_unit_test(a_child_joins_on_its_own),
         cmocka_unit_test(an_execed_child_inherits_nothing),
     };
