@@ -89,27 +89,14 @@ void haul__call_unref(haul_call *call)
     }
 }
 
-/* Parse "<pool id>.<slot>"; anything else is as good as nothing. */
 static void read_accept(haul_call *call, grpc_slice value)
 {
-    char text[HAUL__ACCEPT_TEXT_BYTES];
-    size_t n = GRPC_SLICE_LENGTH(value);
-    if (n < 18 || n >= sizeof(text)) {
-        return;
+    uint64_t pool_id;
+    uint32_t slot;
+    if (haul__accept_parse(value, &pool_id, &slot)) {
+        call->accept_pool = haul__server_pool(call->server, pool_id);
+        call->accept_slot = slot;
     }
-    memcpy(text, GRPC_SLICE_START_PTR(value), n);
-    text[n] = '\0';
-    if (strspn(text, "0123456789abcdef") != 16 || text[16] != '.' ||
-        strspn(text + 17, "0123456789") != n - 17) {
-        return;
-    }
-    unsigned long long pool_id = strtoull(text, NULL, 16);
-    unsigned long long slot = strtoull(text + 17, NULL, 10);
-    if (slot == 0 || slot > UINT32_MAX) {
-        return;
-    }
-    call->accept_pool = haul__server_pool(call->server, pool_id);
-    call->accept_slot = (uint32_t)slot;
 }
 
 static void read_metadata(haul_call *call)

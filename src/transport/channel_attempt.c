@@ -71,25 +71,12 @@ static void hide(haul_channel *channel, haul__flight *flight)
     (void)pthread_mutex_unlock(&channel->mutex);
 }
 
-static void read_lane(haul__attempt *attempt, grpc_slice value)
-{
-    char text[HAUL__LANE_TEXT_BYTES];
-    if (GRPC_SLICE_LENGTH(value) != sizeof(text) - 1) {
-        return;
-    }
-    memcpy(text, GRPC_SLICE_START_PTR(value), sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    char *end;
-    attempt->lane_id = strtoull(text, &end, 16);
-    attempt->has_lane = *end == '\0';
-}
-
 static void read_metadata(haul__attempt *attempt)
 {
     for (size_t i = 0; i < attempt->trailing.count; i++) {
         const grpc_metadata *md = &attempt->trailing.metadata[i];
         if (grpc_slice_str_cmp(md->key, HAUL__MD_LANE) == 0) {
-            read_lane(attempt, md->value);
+            attempt->has_lane = haul__lane_parse(md->value, &attempt->lane_id);
         } else if (grpc_slice_str_cmp(md->key, HAUL__MD_REFUSED) == 0) {
             attempt->refused = grpc_slice_str_cmp(md->value, "key") == 0;
         }

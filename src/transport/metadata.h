@@ -11,9 +11,16 @@
  *                                participant. Sent once the lane is proven.
  *   shorthaul-path     trailing  "request=<path> response=<path>"; none, shm, inline or mixed
  *   shorthaul-lane     trailing  16 hex digits drawn when the server was created: while it stays
- * the same, what was proven stays proven shorthaul-refused  trailing  "key": the request held a key
- * that could not be attached, and no handler has seen it
+ *                                the same, what was proven stays proven
+ *   shorthaul-refused  trailing  "key": the request held a key that could not be attached, and no
+ *                                handler has seen it
  */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <grpc/slice.h>
+
 #define HAUL__MD_ACCEPT  "shorthaul-accept"
 #define HAUL__MD_PATH    "shorthaul-path"
 #define HAUL__MD_LANE    "shorthaul-lane"
@@ -22,5 +29,10 @@
 /* "<16 hex>.<10 digits>" and the terminator. */
 #define HAUL__ACCEPT_TEXT_BYTES 28
 #define HAUL__LANE_TEXT_BYTES   17
+
+/* Read a value of shorthaul-accept or shorthaul-lane. False: it is not exactly as written above,
+ * and counts as not sent. */
+bool haul__accept_parse(grpc_slice value, uint64_t *out_pool_id, uint32_t *out_slot);
+bool haul__lane_parse(grpc_slice value, uint64_t *out_lane_id);
 
 #endif
