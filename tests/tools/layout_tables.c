@@ -26,10 +26,12 @@ static const field header[] = {
     FIELD(haul__header, magic),        FIELD(haul__header, layout_version),
     FIELD(haul__header, header_bytes), FIELD(haul__header, fingerprint),
     FIELD(haul__header, uuid),         FIELD(haul__header, total_bytes),
-    FIELD(haul__header, budget_bytes), FIELD(haul__header, n_slots),
-    FIELD(haul__header, n_classes),    FIELD(haul__header, mode),
+    FIELD(haul__header, budget_bytes), FIELD(haul__header, quota_bytes),
+    FIELD(haul__header, n_slots),      FIELD(haul__header, n_classes),
+    FIELD(haul__header, n_names),      FIELD(haul__header, mode),
     FIELD(haul__header, classes),      FIELD(haul__header, state),
-    FIELD(haul__header, wake),
+    FIELD(haul__header, wake),         FIELD(haul__header, next_ticket),
+    FIELD(haul__header, waiters),
 };
 static const field class_geometry[] = {
     FIELD(haul__class_geometry, size_bytes),
@@ -47,11 +49,16 @@ static const field class_hints[] = {
     FIELD(haul__class, n_used),
     FIELD(haul__class, high_water),
 };
+static const field name_entry[] = {
+    FIELD(haul__name, state), FIELD(haul__name, ticket),     FIELD(haul__name, length),
+    FIELD(haul__name, index), FIELD(haul__name, generation), FIELD(haul__name, name),
+};
 static const field counters[] = {
-    FIELD(haul__counters, spills),         FIELD(haul__counters, grows),
-    FIELD(haul__counters, waits),          FIELD(haul__counters, exhaustions),
-    FIELD(haul__counters, reaped_buffers), FIELD(haul__counters, reaped_holds),
-    FIELD(haul__counters, expirations),    FIELD(haul__counters, requested),
+    FIELD(haul__counters, spills),       FIELD(haul__counters, grows),
+    FIELD(haul__counters, waits),        FIELD(haul__counters, waited_ns),
+    FIELD(haul__counters, exhaustions),  FIELD(haul__counters, reaped_buffers),
+    FIELD(haul__counters, reaped_holds), FIELD(haul__counters, expirations),
+    FIELD(haul__counters, requested),
 };
 static const field record[] = {
     FIELD(haul__record, state),       FIELD(haul__record, ticket),   FIELD(haul__record, length),
@@ -81,9 +88,11 @@ int main(void)
     (void)printf("| lock byte: admin | %u |\n", HAUL__LOCK_ADMIN);
     (void)printf("| lock byte: keeper | %u |\n", HAUL__LOCK_KEEPER);
     (void)printf("| phases | ABSENT %d, CREATING %d, FREE %d, OWNED %d, SHARED %d, GIVEN %d, "
-                 "RETIRED %d, TRIMMING %d |\n",
+                 "RETIRED %d, TRIMMING %d, KEPT %d |\n",
                  HAUL__ABSENT, HAUL__CREATING, HAUL__FREE, HAUL__OWNED, HAUL__SHARED, HAUL__GIVEN,
-                 HAUL__RETIRED, HAUL__TRIMMING);
+                 HAUL__RETIRED, HAUL__TRIMMING, HAUL__KEPT);
+    (void)printf("| phases of a name | FREE %d, WRITING %d, PUBLISHED %d |\n", HAUL__NAME_FREE,
+                 HAUL__NAME_WRITING, HAUL__NAME_PUBLISHED);
     (void)printf("| flags | USED %d, HUGE %d |\n", HAUL__FLAG_USED, HAUL__FLAG_HUGE);
     (void)printf("| pool states | INIT %d, READY %d, REMOVING %d, REMOVED %d |\n", HAUL__POOL_INIT,
                  HAUL__POOL_READY, HAUL__POOL_REMOVING, HAUL__POOL_REMOVED);
@@ -91,6 +100,7 @@ int main(void)
     TABLE("Class in the header", haul__class_geometry, class_geometry);
     TABLE("Slot", haul__slot, slot);
     TABLE("Class hints", haul__class, class_hints);
+    TABLE("Name", haul__name, name_entry);
     TABLE("Counters", haul__counters, counters);
     TABLE("Record, before its holder words", haul__record, record);
     (void)printf("\n");
