@@ -18,7 +18,10 @@ build=(
     libcyaml-dev libyaml-dev libsmartcols-dev libcmocka-dev libsystemd-dev libssl-dev
     libboost-dev
 )
-tests=(clang libclang-rt-14-dev llvm jq spin strace procps)
+tests=(
+    clang libclang-rt-14-dev llvm jq spin strace procps
+    libjansson-dev python3 python3-grpcio python3-protobuf libatomic1
+)
 checks=(clang-format-14 clang-tidy)
 
 case "${1:-}" in

@@ -25,6 +25,12 @@ endforeach()
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 target_sources(test_transport_creds PRIVATE lib/certs.c)
 target_link_libraries(test_transport_creds PRIVATE PkgConfig::CRYPTO)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+haul_test(test_vectors SOURCES unit/test_vectors.c LIBS transport_test PkgConfig::JANSSON
+          LABELS unit)
+target_compile_definitions(test_vectors
+  PRIVATE HAUL_VECTORS="${CMAKE_CURRENT_SOURCE_DIR}/vectors")
+
 
 add_executable(transport_peer process/transport_peer.c)
 target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)
