@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-peer peer_start(const char *program)
+peer peer_start_argv(char *const argv[])
 {
     int to[2];
     int from[2];
@@ -26,7 +26,7 @@ peer peer_start(const char *program)
     pid_t pid = fork();
     if (pid == 0) {
         if (dup2(to[0], STDIN_FILENO) >= 0 && dup2(from[1], STDOUT_FILENO) >= 0) {
-            (void)execl(program, program, (char *)NULL);
+            (void)execv(argv[0], argv);
         }
         _exit(127);
     }
@@ -34,6 +34,22 @@ peer peer_start(const char *program)
     (void)close(to[0]);
     (void)close(from[1]);
     return (peer){.pid = pid, .to = fdopen(to[1], "w"), .from = fdopen(from[0], "r")};
+}
+
+peer peer_start(const char *program)
+{
+    char *const argv[] = {(char *)program, NULL};
+    return peer_start_argv(argv);
+}
+
+void peer_expect(peer *p, const char *word)
+{
+    char line[64] = "";
+    if (!fgets(line, sizeof(line), p->from)) {
+        fail_msg("the peer ended before it said %s", word);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    assert_string_equal(line, word);
 }
 
 void peer_tell(peer *p, const char *fmt, ...)

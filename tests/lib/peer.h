@@ -22,6 +22,12 @@ typedef struct peer {
 /* Start @program (fork and exec). */
 peer peer_start(const char *program);
 
+/* The same with arguments; argv[0] is the program's path. */
+peer peer_start_argv(char *const argv[]);
+
+/* Wait until it says @word on a line of its own; fails the test if it says something else. */
+void peer_expect(peer *p, const char *word);
+
 /* Send a command and return the answer's status, with what follows it in peer->answer. Fails the
  * test if the peer died instead; see peer_tell(). */
 haul_status peer_call(peer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -50,6 +50,18 @@ haul_pool *test_pool_create_one(const char *tag, uint64_t size, uint32_t n)
     return create(tag, &config);
 }
 
+haul_pool *test_pool_create_large(const char *tag)
+{
+    static const haul_class_config classes[] = {
+        {.size_bytes = 4096, .n_initial = 2, .n_max = 4},
+        {.size_bytes = 1u << 20, .n_initial = 2, .n_max = 4},
+        {.size_bytes = 20000000, .n_initial = 2, .n_max = 4},
+        {.size_bytes = 64u << 20, .n_initial = 2, .n_max = 4}};
+    const haul_pool_config config = {
+        .struct_size = sizeof(config), .classes = classes, .n_classes = 4, .n_participants = 16};
+    return create(tag, &config);
+}
+
 void test_pool_destroy(haul_pool *pool)
 {
     char name[HAUL_POOL_NAME_MAX + 1];

@@ -28,6 +28,10 @@ haul_pool *test_pool_create(const char *tag);
 /* One class of @size bytes, @n buffers, nothing else. */
 haul_pool *test_pool_create_one(const char *tag, uint64_t size, uint32_t n);
 
+/* Four classes, for payloads of up to 4 KiB, 1 MiB, 20 MB and 64 MiB, two buffers of each and room
+ * for two more. */
+haul_pool *test_pool_create_large(const char *tag);
+
 /* Close, and remove the pool for good. */
 void test_pool_destroy(haul_pool *pool);
 

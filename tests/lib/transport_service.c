@@ -43,6 +43,16 @@ void test_fill(void *data, uint64_t len, uint8_t seed)
     }
 }
 
+bool test_is_filled(const void *data, uint64_t len, uint8_t seed)
+{
+    const uint8_t *bytes = data;
+    uint8_t wrong = 0;
+    for (uint64_t i = 0; i < len; i++) {
+        wrong |= bytes[i] ^ (uint8_t)(seed + i + (i >> 8));
+    }
+    return wrong == 0;
+}
+
 typedef struct sums {
     haul_call *call;
     uint64_t values[MAX_SUMS];

@@ -55,7 +55,8 @@ void test_pair_open(test_pair *pair, const test_pair_opts *opts)
     static const test_pair_opts none = {0};
     opts = opts ? opts : &none;
     *pair = (test_pair){0};
-    pair->server_pool = test_pool_create("transport");
+    pair->server_pool =
+        opts->large ? test_pool_create_large("transport") : test_pool_create("transport");
     assert_ok(haul_pool_open(haul_pool_name(pair->server_pool), NULL, &pair->client_pool, NULL));
     test_service_init(&pair->service);
     open_server(pair, opts);

@@ -50,6 +50,9 @@ uint64_t test_sum(const void *data, uint64_t len);
 /* Fill with bytes that depend on @seed. */
 void test_fill(void *data, uint64_t len, uint8_t seed);
 
+/* Whether test_fill() with @seed makes these bytes. */
+bool test_is_filled(const void *data, uint64_t len, uint8_t seed);
+
 /* ---- Server and channel ---- */
 
 /* Two participants of one pool, a server with the one, a channel with the other. */
@@ -66,6 +69,7 @@ typedef struct test_pair_opts {
     bool tcp;
     bool server_without_pool;
     bool client_without_pool;
+    bool large; /* a pool for large payloads */
     uint32_t n_threads;
     uint64_t give_ns;
     uint64_t key_threshold_bytes;
