@@ -7,12 +7,12 @@ haul_protobuf_c(TARGET transport_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/pro
 add_library(transport_test STATIC
   lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c lib/transport_service.c
   lib/transport_test.c)
-target_include_directories(transport_test PUBLIC lib ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(transport_test PUBLIC . lib ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads
   PRIVATE shorthaul_flags)
 
-foreach(name IN ITEMS lead pack parts)
+foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()

@@ -212,8 +212,8 @@ HAUL_API void haul_server_destroy(haul_server *server);
 /* ---- In a handler -------------------------------------------------------------------------- */
 
 /*
- * The bytes of a payload of the request, whichever way they came. Readable until the call is
- * answered; do not detach the view.
+ * The bytes of a payload of the request, whichever way they came: in one piece, at an address that
+ * is a multiple of 64. Readable until the call is answered; do not detach the view.
  *
  * Failures: HAUL_INVALID (not a payload of this call's request)
  */
@@ -401,7 +401,8 @@ HAUL_API bool haul_reply_was_resent(const haul_reply *reply);
 HAUL_API size_t haul_reply_request_bytes(const haul_reply *reply);
 
 /*
- * The bytes of a payload of the answer. Readable until haul_reply_free(); do not detach the view.
+ * The bytes of a payload of the answer: in one piece, at an address that is a multiple of 64.
+ * Readable until haul_reply_free(); do not detach the view.
  *
  * Failures: HAUL_INVALID (not a payload of this answer)
  */

@@ -128,8 +128,7 @@ static haul_status open_payload(void *ctx, const haul_payload *payload)
         return status;
     }
     if (kind == HAUL__PAYLOAD_INLINE) {
-        view.data = payload->inline_.data;
-        view.len = payload->inline_.len;
+        haul__unpacked_view(call->request, payload, &view);
     } else if (kind == HAUL__PAYLOAD_KEY) {
         status = open_key(call, payload, &view);
         if (status != HAUL_OK) {
@@ -147,7 +146,8 @@ static haul_status open_request(haul_call *call)
     if (call->request_bytes) {
         call->n_request_bytes = grpc_byte_buffer_length(call->request_bytes);
     }
-    haul_status status = haul__unpack(&method->input, call->request_bytes, &call->request);
+    haul_status status =
+        haul__unpack_into(&method->input, call->request_bytes, call->server->place, &call->request);
     grpc_byte_buffer_destroy(call->request_bytes);
     call->request_bytes = NULL;
     if (status == HAUL_OK && method->input.root && !method->attaches_itself) {

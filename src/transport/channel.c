@@ -27,7 +27,15 @@
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 
-static haul_status init_sync(haul_channel *channel)
+static void fini_parts(haul_channel *channel)
+{
+    haul__place_unref(channel->place);
+    haul__pins_fini(&channel->pins);
+    (void)pthread_cond_destroy(&channel->changed);
+    (void)pthread_mutex_destroy(&channel->mutex);
+}
+
+static haul_status init_parts(haul_channel *channel, haul_pool *pool)
 {
     if (haul__pins_init(&channel->pins) != HAUL_OK) {
         return HAUL_NOMEM;
@@ -37,14 +45,12 @@ static haul_status init_sync(haul_channel *channel)
         return HAUL_NOMEM;
     }
     (void)pthread_mutex_init(&channel->mutex, NULL);
+    channel->place = haul__place_create(pool);
+    if (!channel->place) {
+        fini_parts(channel);
+        return HAUL_NOMEM;
+    }
     return HAUL_OK;
-}
-
-static void fini_sync(haul_channel *channel)
-{
-    haul__pins_fini(&channel->pins);
-    (void)pthread_cond_destroy(&channel->changed);
-    (void)pthread_mutex_destroy(&channel->mutex);
 }
 
 haul_status haul_channel_open(const char *address, const haul_channel_opts *opts,
@@ -62,7 +68,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
                           "channel: the pool has not been joined, only observed");
     }
     haul_channel *channel = calloc(1, sizeof(*channel));
-    if (!channel || init_sync(channel) != HAUL_OK) {
+    if (!channel || init_parts(channel, o.pool) != HAUL_OK) {
         free(channel);
         return haul__fail(err, HAUL_NOMEM, "channel: out of memory");
     }
@@ -70,7 +76,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     grpc_channel_credentials *credentials;
     haul_status status = haul__channel_creds(o.credentials, address, &credentials, err);
     if (status != HAUL_OK) {
-        fini_sync(channel);
+        fini_parts(channel);
         free(channel);
         grpc_shutdown();
         return status;
@@ -143,7 +149,7 @@ void haul_channel_close(haul_channel *channel)
         haul__queue_destroy(channel->idle[i]);
     }
     free_methods(channel);
-    fini_sync(channel);
+    fini_parts(channel);
     grpc_shutdown();
     free(channel);
 }

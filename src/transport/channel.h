@@ -13,6 +13,7 @@
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
+#include "transport/place.h"
 #include "transport/plan.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
@@ -54,6 +55,7 @@ struct haul_channel {
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
     haul__pins pins;
+    haul__place *place;    /* for what comes inline */
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC that may block */
     pthread_cond_t changed;
     bool closing;

@@ -83,19 +83,11 @@ void haul__large_free(void *memory)
     }
 }
 
-static void *allocate(void *allocator_data, size_t size)
+void haul__large_relax(void *memory)
 {
-    (void)allocator_data;
-    return haul__large_alloc(size);
-}
-
-static void release(void *allocator_data, void *memory)
-{
-    (void)allocator_data;
-    haul__large_free(memory);
-}
-
-ProtobufCAllocator haul__large_allocator(void)
-{
-    return (ProtobufCAllocator){.alloc = allocate, .free = release};
+    head *h = (head *)memory - 1;
+    size_t mapped_bytes = atomic_load_explicit(&h->mapped_bytes, memory_order_acquire);
+    if (mapped_bytes > HUGE_BYTES) {
+        (void)madvise((uint8_t *)h + HUGE_BYTES, mapped_bytes - HUGE_BYTES, MADV_FREE);
+    }
 }

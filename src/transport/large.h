@@ -7,13 +7,11 @@
 
 #include <stddef.h>
 
-#include <protobuf-c/protobuf-c.h>
-
 /* NULL without memory. To be freed with haul__large_free(). */
 void *haul__large_alloc(size_t size);
 void haul__large_free(void *memory);
 
-/* The same for protobuf-c: what unpacks a message must free it, too. */
-ProtobufCAllocator haul__large_allocator(void);
+/* Nobody needs what is in a block: until it is written again the kernel may take its pages. */
+void haul__large_relax(void *memory);
 
 #endif

@@ -2,7 +2,7 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Packing and unpacking messages.
+ * Packing messages.
  *
  * A message mostly becomes one slice. One that holds large bytes of a pool's buffer becomes
  * several: protobuf-c hands `bytes` fields to a buffer's append function as they are, so those that
@@ -10,7 +10,7 @@
  * they are: a call can be over (cancelled, past its deadline) while gRPC has its message still in a
  * queue, and then its author may do with his memory what he likes.
  *
- * Each call packs and unpacks for itself, in whatever thread it runs.
+ * Each call packs for itself, in whatever thread it runs.
  */
 
 #include "transport/pack.h"
@@ -18,10 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <grpc/byte_buffer_reader.h>
-
 #include "transport/large.h"
-#include "transport/nesting.h"
 
 #define MESSAGE_MAX UINT32_MAX
 
@@ -176,66 +173,4 @@ haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *f
         }
     }
     return pack_in_one(message, size, out_bytes);
-}
-
-static haul_status unpack_bytes(const haul__plans *plans, const uint8_t *data, size_t len,
-                                ProtobufCMessage **out_message)
-{
-    if (plans->recursive && !haul__nesting_ok(plans->type, data, len)) {
-        return HAUL_PROTOCOL;
-    }
-    ProtobufCAllocator allocator = haul__large_allocator();
-    *out_message = protobuf_c_message_unpack(plans->type, &allocator, len, data);
-    return *out_message ? HAUL_OK : HAUL_PROTOCOL;
-}
-
-/* Put a message that came in pieces together first. */
-static haul_status unpack_pieces(const haul__plans *plans, grpc_byte_buffer_reader *reader,
-                                 size_t len, ProtobufCMessage **out_message)
-{
-    uint8_t *whole = haul__large_alloc(len);
-    if (!whole) {
-        return HAUL_NOMEM;
-    }
-    size_t used = 0;
-    grpc_slice piece;
-    while (grpc_byte_buffer_reader_next(reader, &piece)) {
-        size_t n = GRPC_SLICE_LENGTH(piece);
-        if (n <= len - used) {
-            memcpy(whole + used, GRPC_SLICE_START_PTR(piece), n);
-            used += n;
-        }
-        grpc_slice_unref(piece);
-    }
-    haul_status status = unpack_bytes(plans, whole, used, out_message);
-    haul__large_free(whole);
-    return status;
-}
-
-haul_status haul__unpack(const haul__plans *plans, grpc_byte_buffer *bytes,
-                         ProtobufCMessage **out_message)
-{
-    grpc_byte_buffer_reader reader;
-    if (!bytes || !grpc_byte_buffer_reader_init(&reader, bytes)) {
-        return HAUL_PROTOCOL;
-    }
-    haul_status status;
-    const grpc_slice_buffer *pieces = &reader.buffer_out->data.raw.slice_buffer;
-    if (pieces->count == 1) {
-        const grpc_slice *only = &pieces->slices[0];
-        status =
-            unpack_bytes(plans, GRPC_SLICE_START_PTR(*only), GRPC_SLICE_LENGTH(*only), out_message);
-    } else {
-        status = unpack_pieces(plans, &reader, pieces->length, out_message);
-    }
-    grpc_byte_buffer_reader_destroy(&reader);
-    return status;
-}
-
-void haul__unpacked_free(ProtobufCMessage *message)
-{
-    if (message) {
-        ProtobufCAllocator allocator = haul__large_allocator();
-        protobuf_c_message_free_unpacked(message, &allocator);
-    }
 }

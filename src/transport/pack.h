@@ -7,6 +7,7 @@
 
 #include <grpc/byte_buffer.h>
 
+#include "transport/place.h"
 #include "transport/plan.h"
 #include "transport/views.h"
 
@@ -28,14 +29,29 @@ HAUL_MUST_CHECK haul_status haul__pack(const ProtobufCMessage *message, const ha
                                        grpc_byte_buffer **out_bytes);
 
 /*
- * Parse a message.
+ * Parse a message. Inline bytes of payloads are copied once, to an address that is a multiple of
+ * HAUL__ALIGNMENT; large ones to a room of @place.
  *
+ * @place: may be NULL; outlives the message.
  * @bytes: may be NULL, which is no message.
  * Ownership: @out_message is the caller's, until haul__unpacked_free().
- * Failures:  HAUL_PROTOCOL, HAUL_NOMEM
+ * Failures:  HAUL_PROTOCOL, HAUL_NOMEM, HAUL_CORRUPT, HAUL_SYSTEM
  */
+HAUL_MUST_CHECK haul_status haul__unpack_into(const haul__plans *plans, grpc_byte_buffer *bytes,
+                                              haul__place *place, ProtobufCMessage **out_message);
+
+/* The same without a place. */
 HAUL_MUST_CHECK haul_status haul__unpack(const haul__plans *plans, grpc_byte_buffer *bytes,
                                          ProtobufCMessage **out_message);
+
+/*
+ * The inline bytes of @payload, a payload of @message.
+ *
+ * Ownership: where they lie in a pool's buffer the view is the caller's, the first time; the payload
+ *            must not be read after haul_detach(). Elsewhere they are the message's.
+ */
+void haul__unpacked_view(ProtobufCMessage *message, const haul_payload *payload,
+                         haul_view *out_view);
 
 /* NULL is allowed. */
 void haul__unpacked_free(ProtobufCMessage *message);

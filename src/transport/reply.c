@@ -20,6 +20,7 @@
 typedef struct taking {
     haul_reply *reply;
     haul_pool *pool;
+    ProtobufCMessage *message; /* that is being taken */
 } taking;
 
 /* Own and see the bytes of a key; the view is what keeps them. */
@@ -48,8 +49,7 @@ static haul_status take_payload(void *ctx, const haul_payload *payload)
     if (status == HAUL_OK && kind == HAUL__PAYLOAD_KEY) {
         status = claim(t->pool, payload, &view);
     } else if (status == HAUL_OK && kind == HAUL__PAYLOAD_INLINE) {
-        view.data = payload->inline_.data;
-        view.len = payload->inline_.len;
+        haul__unpacked_view(t->message, payload, &view);
     }
     if (status != HAUL_OK) {
         return status;
@@ -129,10 +129,11 @@ void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *a
         return;
     }
     ProtobufCMessage *message;
-    if (haul__unpack(plans, attempt->answer, &message) != HAUL_OK) {
+    if (haul__unpack_into(plans, attempt->answer, channel->place, &message) != HAUL_OK) {
         spoil(reply, GRPC_STATUS_INTERNAL, "the answer is malformed");
         return;
     }
+    t.message = message;
     if (plans->root) {
         haul_status status = haul__plan_walk(plans->root, message, take_payload, &t);
         haul__views_seal(&reply->views);

@@ -130,6 +130,8 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     draw_lane(server);
     haul__server_lane_init(server);
     haul_status status = server->unknown ? copy_pools(server, &o) : HAUL_NOMEM;
+    server->place = haul__place_create(o.n_pools > 0 ? o.pools[0] : NULL);
+    status = server->place ? status : HAUL_NOMEM;
     if (status == HAUL_OK) {
         server->unknown->server = server;
         status = haul__server_add(server, &server->lane, true, err);
@@ -362,6 +364,7 @@ void haul_server_destroy(haul_server *server)
     }
     free_method(server->unknown);
     haul__pins_fini(&server->pins);
+    haul__place_unref(server->place);
     grpc_shutdown();
     haul__lead_fini(&server->lead);
     (void)pthread_cond_destroy(&server->changed);

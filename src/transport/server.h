@@ -16,6 +16,7 @@
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
+#include "transport/place.h"
 #include "transport/plan.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
@@ -93,6 +94,7 @@ struct haul_server {
 
     haul__lead lead;
     haul__pins pins;
+    haul__place *place;    /* for what comes inline */
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC */
     pthread_cond_t changed;
     haul__server_phase phase;
