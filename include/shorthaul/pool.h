@@ -140,6 +140,14 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_pool_remove(const char *name, bool for
                                                       haul_error *err);
 
 /*
+ * Whether the pool has been removed by force while this process uses it. What is mapped stays; what
+ * is not mapped yet, and new buffers, are HAUL_NOT_FOUND. False in a forked child.
+ *
+ * Blocking: none.
+ */
+HAUL_API bool haul_pool_is_removed(const haul_pool *pool);
+
+/*
  * Names of the pools of this machine (of this /dev/shm), sorted.
  *
  * Ownership: the caller's: free() each name and the array.   Blocking: reads a directory.

@@ -137,7 +137,7 @@ static haul_status make_buffer(haul_pool *pool, const claim *cl, uint64_t bytes,
 {
     bool huge = false;
     haul_status s = make_object(pool, cl, bytes, &huge, err);
-    if (s == HAUL_OK && haul__load32_seq(&haul__header_of(pool)->state) == HAUL__POOL_REMOVED) {
+    if (s == HAUL_OK && haul_pool_is_removed(pool)) {
         s = haul__fail(err, HAUL_NOT_FOUND, "the pool has been removed");
     }
     if (s != HAUL_OK) {

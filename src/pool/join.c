@@ -312,6 +312,11 @@ void haul_pool_close(haul_pool *pool)
     errno = saved;
 }
 
+bool haul_pool_is_removed(const haul_pool *pool)
+{
+    return !pool->forked && haul__load32_seq(&haul__header_of(pool)->state) == HAUL__POOL_REMOVED;
+}
+
 const char *haul_pool_name(const haul_pool *pool)
 {
     return pool->name;

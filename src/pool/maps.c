@@ -129,8 +129,7 @@ static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
             return s;
         }
         /* The word says that it exists: then somebody has removed the pool by force. */
-        uint32_t state = haul__load32_seq(&haul__header_of(pool)->state);
-        return state == HAUL__POOL_REMOVED ? HAUL_NOT_FOUND : HAUL_CORRUPT;
+        return haul_pool_is_removed(pool) ? HAUL_NOT_FOUND : HAUL_CORRUPT;
     }
     if (born == 0 || bytes == 0 || bytes < pool->g.classes[buf->class_index].capacity_bytes) {
         s = HAUL_CORRUPT;

@@ -34,9 +34,10 @@ static void list_pools(Shorthaul__V1__AdminService_Service *service,
         return;
     }
     for (size_t i = 0; i < kept->n; i++) {
-        response.names[i] = (char *)kept->pools[i].spec->name;
+        if (pools_keeps(&kept->pools[i])) {
+            response.names[response.n_names++] = (char *)kept->pools[i].spec->name;
+        }
     }
-    response.n_names = kept->n;
     qsort(response.names, response.n_names, sizeof(*response.names), by_name);
     closure(&response, closure_data);
     free(response.names);

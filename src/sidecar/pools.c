@@ -144,6 +144,10 @@ static void reap_one(kept_pool *pool)
 {
     size_t n = 0;
     haul_error err = {0};
+    if (!pools_keeps(pool) && !pool->lost) {
+        log_event("pool %s: somebody has removed it", pool->spec->name);
+        pool->lost = true;
+    }
     (void)pthread_mutex_lock(&pool->lock);
     haul_status status = haul_pool_reap(pool->pool, &n, &err);
     (void)pthread_mutex_unlock(&pool->lock);
@@ -186,11 +190,16 @@ bool pools_look_again(kept_pools *kept)
     return more;
 }
 
+bool pools_keeps(const kept_pool *pool)
+{
+    return !haul_pool_is_removed(pool->pool);
+}
+
 kept_pool *pools_find(kept_pools *kept, const char *name)
 {
     for (size_t i = 0; i < kept->n; i++) {
         if (strcmp(kept->pools[i].spec->name, name) == 0) {
-            return &kept->pools[i];
+            return pools_keeps(&kept->pools[i]) ? &kept->pools[i] : NULL;
         }
     }
     return NULL;
@@ -222,7 +231,7 @@ void pools_close(kept_pools *kept)
     for (size_t i = 0; i < kept->n; i++) {
         kept_pool *pool = &kept->pools[i];
         haul_pool_close(pool->pool);
-        if (pool->spec->remove_on_exit) {
+        if (pool->spec->remove_on_exit && !pool->lost) {
             remove_one(pool);
         }
         (void)pthread_mutex_destroy(&pool->lock);

@@ -17,6 +17,7 @@ typedef struct kept_pool {
     int watch_fd;       /* the pool's; readable when somebody may have died. -1: there is none */
     unsigned n_looks;   /* that pools_look_again() has still to take */
     bool created;       /* by this process, and not found */
+    bool lost;          /* somebody has removed it by force, and we have said so */
 } kept_pool;
 
 typedef struct kept_pools {
@@ -47,6 +48,10 @@ void pools_look(kept_pool *pool);
 
 /* Reap each pool that expects a look. False: none expects one more. */
 bool pools_look_again(kept_pools *kept);
+
+/* False once somebody has removed the pool by force. It is not made anew: who removes a pool that is
+ * in use wants it gone. */
+bool pools_keeps(const kept_pool *pool);
 
 /* The pool of that name; NULL if it is not kept here. */
 kept_pool *pools_find(kept_pools *kept, const char *name);

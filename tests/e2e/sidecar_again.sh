@@ -44,6 +44,13 @@ json '.pools[0].totals.shared' 1
 expect 0 "$SHORTHAUL" get "$KEY"
 cmp "$OUT" "$WORK/file" || fail "other bytes"
 
+# A pool that somebody removes under its feet is not shown as if it were there.
+"$SHORTHAUL" pool rm --force "$NAME.two" >/dev/null
+expect 0 "$SHORTHAUL" pool info --json --socket "$SOCKET"
+json '[.pools[].name]' "[\"$NAME.one\"]"
+expect 3 "$SHORTHAUL" pool info "$NAME.two" --socket "$SOCKET"
+expect 0 "$SHORTHAUL" pool info "$NAME.one" --json --socket "$SOCKET"
+
 # While no sidecar was there, somebody died: the next one reaps before it is ready.
 stop_sidecar KILL 137
 stop_put KILL 137
