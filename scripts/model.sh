@@ -26,6 +26,7 @@ readonly checks='
     life              buffer  LIFE     1 2
     readers           buffer  READERS  1 1
     gift              buffer  GIFT     1 1
+    loan              buffer  LOAN     1 1
     hints             buffer  HINTS    2 1
     object            buffer  OBJECT   2 1
     mapping           buffer  OBJECT   3 0
@@ -48,6 +49,8 @@ readonly mutants='
     NOTHING_IS_MENDED  recover LIFE     1 1 holders
     HOLDS_ARE_KEPT     recover LIFE     1 1 holders
     CLAIM_STORES       buffer  GIFT     1 0 from==
+    CLAIM_EMPTY_STORES buffer  LOAN     1 0 from==
+    CLAIM_EMPTY_SAME_LIFE buffer LOAN   1 0 next/256
     EXPIRY_STORES      buffer  GIFT     1 0 from==
     HINT_DROPPED_BLIND buffer  HINTS    1 0 hint
     FRESH_RAISED_BLIND buffer  HINTS    1 0 hint

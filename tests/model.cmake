@@ -6,7 +6,7 @@
 find_program(SHORTHAUL_SPIN spin)
 find_program(SHORTHAUL_GCC gcc)
 if(SHORTHAUL_SPIN AND SHORTHAUL_GCC AND NOT SHORTHAUL_SANITIZE)
-  foreach(CHECK recover recover-object recover-measured recover-name life readers gift
+  foreach(CHECK recover recover-object recover-measured recover-name life readers gift loan
           hints object mapping measured name)
     add_test(NAME model_${CHECK} COMMAND ${PROJECT_SOURCE_DIR}/scripts/model.sh ${CHECK})
     set_tests_properties(model_${CHECK} PROPERTIES LABELS model TIMEOUT 600)

@@ -45,3 +45,7 @@ haul_test(test_names SOURCES unit/test_names.c LIBS pool_test LABELS unit)
 haul_test(test_sharing SOURCES process/test_sharing.c LIBS peer_test LABELS process)
 target_compile_definitions(test_sharing PRIVATE POOL_PEER="$<TARGET_FILE:pool_peer>")
 add_dependencies(test_sharing pool_peer)
+
+haul_test(test_loans SOURCES process/test_loans.c LIBS peer_test LABELS process)
+target_compile_definitions(test_loans PRIVATE POOL_PEER="$<TARGET_FILE:pool_peer>")
+add_dependencies(test_loans pool_peer)

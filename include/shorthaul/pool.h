@@ -239,6 +239,9 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_share(haul_buf *buf, uint64_t len,
  * claim them with haul_buf_claim(). Past it the giver (haul_pool_revoke()) or a reaper takes the
  * buffer back; if both try, exactly one wins.
  *
+ * A buffer given with @len 0 can be claimed with haul_buf_claim_empty() instead, to be filled: that is
+ * how room is lent.
+ *
  * @deadline_ns: CLOCK_MONOTONIC, nanoseconds.
  *
  * Ownership:  takes @buf on HAUL_OK.
@@ -271,6 +274,23 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_pool_revoke(haul_pool *pool, const hau
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_buf_claim(haul_pool *pool, const haul_key *key,
                                                     uint64_t len, haul_buf **out_buf);
+
+/*
+ * Become the owner of a buffer that was given to this process with length 0, to write into it: it is
+ * like one of haul_buf_alloc() from then on, and may be given back. It counts for this participant's
+ * quota and is never refused for it.
+ *
+ * Ownership:  the buffer is the caller's, until haul_buf_give() or haul_buf_release(). What it
+ *             contains is undefined.
+ * Blocking:   never. No system call if this process has mapped the buffer for writing before.
+ * Conditions: HAUL_STALE      taken back, claimed before, or given to somebody else
+ *             HAUL_NOT_FOUND  the pool has been removed by force, and this process has not mapped
+ *                             the buffer
+ * Failures:   HAUL_INVALID (another pool's key, index or offset out of bounds, not given empty),
+ *             HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM. If the buffer cannot be mapped it is released
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_buf_claim_empty(haul_pool *pool, const haul_key *key,
+                                                          haul_buf **out_buf);
 
 /*
  * Let go of a buffer this process owns. It is free for others when the last reader detaches.

@@ -4,6 +4,9 @@
 /*
  * The owner's half: share, give, claim, release.
  *
+ * A gift is either a payload, which its recipient reads, or empty: room lent to somebody who fills it
+ * and gives it back, or keeps it.
+ *
  * The handle belongs to one thread at a time and remembers the word as this owner left it. Each
  * function writes what others will need (ticket, length, deadline) while the buffer is still OWNED
  * and nobody looks, then moves the word on with one store. Dying before it leaves an OWNED buffer,
@@ -158,7 +161,8 @@ haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key)
     return HAUL_OK;
 }
 
-haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, haul_buf **out_buf)
+/* The word of a gift to this process that @key fits. */
+static haul_status look_up_mine(const haul_pool *pool, const haul_key *key, uint64_t *out_word)
 {
     uint64_t word;
     haul_status s = look_up_gift(pool, key, &word);
@@ -168,27 +172,72 @@ haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, h
     if (haul__word_who(word) != pool->slot) {
         return HAUL_STALE;
     }
-    haul__record *record = haul__record_of(pool, key->index);
-    uint64_t end;
-    if (__builtin_add_overflow(key->offset, len, &end) ||
-        end > haul__load64_relaxed(&record->length)) {
-        return HAUL_INVALID;
-    }
-    haul_buf *buf = &pool->bufs[key->index];
-    if (haul__load32_relaxed(&buf->mine) != 0) { /* nobody gives what is ours */
+    if (haul__load32_relaxed(&pool->bufs[key->index].mine) != 0) { /* nobody gives what is ours */
         return HAUL_CORRUPT;
     }
-    uint64_t mine = haul__word_moved(word, HAUL__SHARED, pool->slot);
-    if (!haul__cas64_seq(&record->state, &word, mine)) {
-        return HAUL_STALE;
+    *out_word = word;
+    return HAUL_OK;
+}
+
+/* Move a gift that is still at @word to @mine. False: somebody else has. */
+static bool take_gift(haul_buf *buf, uint64_t word, uint64_t mine)
+{
+    haul_pool *pool = buf->pool;
+    if (!haul__cas64_seq(&buf->record->state, &word, mine)) {
+        return false;
     }
-    HAUL__FAULT(CLAIM_DONE);
     haul__store32_relaxed(&buf->mine, 1);
     buf->word = mine;
     buf->published = false;
     if (pool->g.quota_bytes != 0) { /* a gift is never refused, but it counts */
         buf->quota_bytes = haul__capacity_of(pool, buf->class_index, buf->index);
         (void)haul__add64_relaxed(&pool->owned_bytes, buf->quota_bytes);
+    }
+    return true;
+}
+
+haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, haul_buf **out_buf)
+{
+    uint64_t word;
+    haul_status s = look_up_mine(pool, key, &word);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    haul_buf *buf = &pool->bufs[key->index];
+    uint64_t end;
+    if (__builtin_add_overflow(key->offset, len, &end) ||
+        end > haul__load64_relaxed(&buf->record->length)) {
+        return HAUL_INVALID;
+    }
+    if (!take_gift(buf, word, haul__word_moved(word, HAUL__SHARED, pool->slot))) {
+        return HAUL_STALE;
+    }
+    HAUL__FAULT(CLAIM_DONE);
+    *out_buf = buf;
+    return HAUL_OK;
+}
+
+/* The buffer begins another life, for what its new owner gives or shares must not be opened with the
+ * key that it came with, and a swap of somebody who saw the first gift must not fit the next one. */
+haul_status haul_buf_claim_empty(haul_pool *pool, const haul_key *key, haul_buf **out_buf)
+{
+    uint64_t word;
+    haul_status s = look_up_mine(pool, key, &word);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    haul_buf *buf = &pool->bufs[key->index];
+    if (key->offset != 0 || haul__load64_relaxed(&buf->record->length) != 0) {
+        return HAUL_INVALID;
+    }
+    if (!take_gift(buf, word, haul__word_next_life(word, HAUL__OWNED, pool->slot))) {
+        return HAUL_STALE;
+    }
+    HAUL__FAULT(CLAIM_OWNED);
+    s = haul__map_rw(buf);
+    if (s != HAUL_OK) {
+        haul_buf_release(buf);
+        return s;
     }
     *out_buf = buf;
     return HAUL_OK;

@@ -24,6 +24,7 @@
     X(WITHDRAW_RETIRED)   /* KEPT -> RETIRED done, entry still there */                            \
     X(REVOKE_RETIRED)     /* GIVEN -> RETIRED done */                                              \
     X(CLAIM_DONE)         /* GIVEN -> SHARED done, not mapped */                                   \
+    X(CLAIM_OWNED)        /* GIVEN -> OWNED done, not mapped */                                    \
     X(ATTACH_BIT_SET)     /* bit set, state not looked at */                                       \
     X(ATTACH_PINNED)      /* bit set, state matched */                                             \
     X(DETACH_BIT_CLEARED) /* bit cleared, RETIRED not finished */                                  \

@@ -252,6 +252,7 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * owner      SHARED   -> KEPT       store rel   names        its name is published for good
  * withdrawer KEPT     -> RETIRED    cas seq     A            its name is about to go
  * recipient  GIVEN    -> SHARED     cas seq     the others   recipient, giver, reaper: one wins
+ * recipient  GIVEN    -> OWNED      cas seq     the others   the same; it was given empty, to be filled
  * giver      GIVEN    -> RETIRED    cas seq     the others   called off
  * reaper     GIVEN    -> RETIRED    cas seq     the others   past the deadline
  * finisher   RETIRED  -> FREE (F)   cas seq     allocator    no holder bit: nobody reads any more
@@ -265,7 +266,8 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * Where only one process may move the word on, its store needs no swap: it looks that the word is
  * still what it left, which only a scribbler can have changed.
  *
- * The generation goes up by one with each -> FREE and with each -> CREATING.
+ * The generation goes up by one with each -> FREE, with each -> CREATING and with GIVEN -> OWNED, so
+ * that the key of an empty gift opens nothing that its recipient makes of it.
  * Owner dies in OWNED: bytes nobody can see; reaped. In SHARED: holders finish, then it is free.
  * Giver dies in GIVEN: the recipient claims as usual. Recipient dies: reaped.
  * Maker or trimmer dies: the reaper removes the object, if there is one, and stores ABSENT.

@@ -213,6 +213,28 @@ static haul_status run_claim(stage *st)
     return haul_buf_claim(st->pool, &st->mail->key, STAGE_SMALL_BYTES, &st->buf);
 }
 
+/* Room for the child to fill. */
+static void meet_loan(stage *st)
+{
+    haul_buf *buf = NULL;
+    must(haul_buf_alloc(st->bystander, STAGE_SMALL_BYTES, NULL, &buf));
+    must(haul_buf_give(buf, 0, st->mail->slot, UINT64_MAX, &st->mail->key));
+}
+
+static haul_status run_claim_empty(stage *st)
+{
+    return haul_buf_claim_empty(st->pool, &st->mail->key, &st->buf);
+}
+
+/* Room that came from the child itself, so that it is claimed before the operation. */
+static void prepare_borrowed(stage *st)
+{
+    must(run_alloc_smallest(st));
+    must(haul_buf_give(st->buf, 0, haul_pool_participant(st->pool), UINT64_MAX, &st->mail->key));
+    must(run_claim_empty(st));
+    stage_fill(haul_buf_data(st->buf), STAGE_SMALL_BYTES, 7);
+}
+
 /* ---- Releasing ----------------------------------------------------------------------------- */
 
 static haul_status run_release(stage *st)
@@ -298,6 +320,8 @@ const operation operations[] = {
     {.name = "give", .prepare = prepare_filled, .run = run_give, .deal = deal_claim},
     {.name = "revoke", .prepare = prepare_given, .run = run_revoke, .deal = deal_claim_unless_gone},
     {.name = "claim", .meet = meet_gift, .run = run_claim},
+    {.name = "claim_empty", .meet = meet_loan, .run = run_claim_empty},
+    {.name = "give_back", .prepare = prepare_borrowed, .run = run_give, .deal = deal_claim},
     {.name = "attach", .run = run_attach},
     {.name = "attach_warm", .prepare = prepare_mapped, .run = run_attach},
     {.name = "attach_stale", .returns = HAUL_STALE, .run = run_attach_stale},

@@ -50,6 +50,7 @@ static const scenario scenarios[] = {
     IN_POOL(WITHDRAW_RETIRED, "alloc 0 100", "share 0 100", "keep 0 x", "withdraw x"),
     IN_POOL(REVOKE_RETIRED, "alloc 0 100", "give 0 100 $S 9000000000000000000", "revoke $K"),
     IN_POOL(CLAIM_DONE, "alloc 0 100", "give 0 100 $S 9000000000000000000", "claim 0 $K"),
+    IN_POOL(CLAIM_OWNED, "alloc 0 100", "give 0 0 $S 9000000000000000000", "claim-empty 0 $K"),
     IN_POOL(ATTACH_BIT_SET, "alloc 0 100", "share 0 100", "attach 0 $K"),
     IN_POOL(ATTACH_PINNED, "alloc 0 100", "share 0 100", "attach 0 $K"),
     IN_POOL(DETACH_BIT_CLEARED, "alloc 0 100", "share 0 100", "attach 0 $K", "release 0",

@@ -198,6 +198,14 @@ static void call_scribble(void)
     scribble_once();
 }
 
+static void hold_writable(held_buf *held, haul_buf *buf, uint32_t p)
+{
+    *held = (held_buf){.buf = buf, .pool = p};
+    held->data = haul_buf_data(buf);
+    held->bytes = haul_buf_capacity(buf);
+    FUZZ_REQUIRE(held->data != NULL && held->bytes > 0);
+}
+
 static void call_alloc(void)
 {
     uint32_t p = some(N_POOLS);
@@ -208,10 +216,8 @@ static void call_alloc(void)
     uint64_t len = some_length();
     haul_buf *buf;
     if (held && known(haul_buf_alloc(f.pools[p], len, &opts, &buf)) == HAUL_OK) {
-        *held = (held_buf){.buf = buf, .pool = p};
-        held->data = haul_buf_data(buf);
-        held->bytes = haul_buf_capacity(buf);
-        FUZZ_REQUIRE(held->data != NULL && held->bytes >= len && held->bytes > 0);
+        hold_writable(held, buf, p);
+        FUZZ_REQUIRE(held->bytes >= len);
     }
 }
 
@@ -246,6 +252,12 @@ static void call_claim(void)
     known_key k = some_key();
     held_buf *held = empty_buf();
     haul_buf *buf;
+    if (held && k.len == 0 && some(2) == 0) {
+        if (known(haul_buf_claim_empty(f.pools[p], &k.key, &buf)) == HAUL_OK) {
+            hold_writable(held, buf, p);
+        }
+        return;
+    }
     if (held && known(haul_buf_claim(f.pools[p], &k.key, k.len, &buf)) == HAUL_OK) {
         *held = (held_buf){.buf = buf, .bytes = k.len, .pool = p};
     }

@@ -124,6 +124,14 @@ static void try_claim(scene *sc, const haul_key *key, uint64_t len)
     }
 }
 
+/* Nothing here is given empty, so nobody may write. */
+static void try_claim_empty(scene *sc, const haul_key *key)
+{
+    haul_buf *buf;
+    haul_status s = haul_buf_claim_empty(sc->pool, key, &buf);
+    FUZZ_REQUIRE(s == HAUL_STALE || s == HAUL_INVALID);
+}
+
 static void try_revoke(scene *sc, const haul_key *key)
 {
     haul_status s = haul_pool_revoke(sc->pool, key);
@@ -158,12 +166,15 @@ static void try_numbers(dice *d)
     while (dice_more(d)) {
         haul_key key = spoilt_key(&sc, d, &len);
         round_trip(&key, len);
-        switch (dice_roll(d, 3)) {
+        switch (dice_roll(d, 4)) {
         case 0:
             try_attach(&sc, &key, len);
             break;
         case 1:
             try_claim(&sc, &key, len);
+            break;
+        case 2:
+            try_claim_empty(&sc, &key);
             break;
         default:
             try_revoke(&sc, &key);

@@ -124,6 +124,13 @@ static void touch(worker *w)
     }
 }
 
+static void may_write(worker *w, uint64_t i)
+{
+    w->data[i] = haul_buf_data(w->bufs[i]);
+    w->bytes[i] = haul_buf_capacity(w->bufs[i]);
+    FUZZ_REQUIRE(w->data[i]);
+}
+
 static void alloc(worker *w, uint64_t i)
 {
     static const uint64_t lengths[] = {1, 4096, 5000, 8192, 20000, 100000};
@@ -132,9 +139,8 @@ static void alloc(worker *w, uint64_t i)
                                   .wait_ns = (int64_t)dice_roll(&w->dice, 2) * 1000000};
     uint64_t len = lengths[dice_roll(&w->dice, 6)];
     if (!w->bufs[i] && count(w, haul_buf_alloc(w->pool, len, &opts, &w->bufs[i])) == HAUL_OK) {
-        w->data[i] = haul_buf_data(w->bufs[i]);
-        w->bytes[i] = haul_buf_capacity(w->bufs[i]);
-        FUZZ_REQUIRE(w->data[i] && w->bytes[i] >= len);
+        may_write(w, i);
+        FUZZ_REQUIRE(w->bytes[i] >= len);
     }
 }
 
@@ -151,8 +157,8 @@ static void give(worker *w, uint64_t i)
 {
     haul_key key;
     uint32_t to = 1 + (uint32_t)dice_roll(&w->dice, 6);
-    if (w->data[i] &&
-        count(w, haul_buf_give(w->bufs[i], w->bytes[i], to, UINT64_MAX, &key)) == HAUL_OK) {
+    uint64_t len = dice_roll(&w->dice, 3) ? w->bytes[i] : 0;
+    if (w->data[i] && count(w, haul_buf_give(w->bufs[i], len, to, UINT64_MAX, &key)) == HAUL_OK) {
         w->bufs[i] = NULL;
         w->data[i] = NULL;
         board_write(w->board, dice_roll(&w->dice, BOARD_ENTRIES), &key, w->bytes[i]);
@@ -176,9 +182,13 @@ static void take(worker *w, uint64_t i)
         (void)count(w, haul_pool_revoke(w->pool, &key));
         break;
     case 1:
-    case 2:
         if (!w->bufs[i]) {
             (void)count(w, haul_buf_claim(w->pool, &key, len, &w->bufs[i]));
+        }
+        break;
+    case 2:
+        if (!w->bufs[i] && count(w, haul_buf_claim_empty(w->pool, &key, &w->bufs[i])) == HAUL_OK) {
+            may_write(w, i);
         }
         break;
     default:

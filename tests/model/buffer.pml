@@ -76,15 +76,17 @@ end:
     /* haul_buf_give() */
     ON(MAY(GIVE) && PHASE(own) == OWNED, write_payload_facts()) ->
         STEP(AS_LEFT);
-        STEP(disown_it(MOVED(own, GIVEN, RECIPIENT)))
+        STEP(disown_it(MOVED(own, GIVEN, (me == RECIPIENT -> LENDER : RECIPIENT))))
     ON(MAY(GIVE) && PHASE(state) == GIVEN, word = state) -> haul_pool_revoke()
     ON(MAY(CLAIM) && own == 0 && PHASE(state) == GIVEN && WHO(state) == me, word = state) ->
         haul_buf_claim()
+    ON(MAY(FILL) && own == 0 && PHASE(state) == GIVEN && WHO(state) == me, word = state) ->
+        haul_buf_claim_empty()
     /* haul_buf_release() */
     ON(PHASE(own) == OWNED, AS_LEFT) -> release_unshared()
     ON(PHASE(own) == SHARED, AS_LEFT) -> release_shared()
     ATTACH_WITH(1)
-#if LIVES > 1
+#if LIVES > 1 || defined(CAST_LOAN)
     ATTACH_WITH(2)
     FORGE_WITH(2)
 #endif

@@ -336,6 +336,28 @@ inline haul_buf_claim()
     fi
 }
 
+/* The room's next life: of its key nothing is opened any more. */
+inline haul_buf_claim_empty()
+{
+    if
+    ON(ticket == GEN(word), skip) ->
+        if
+#ifdef BUG_CLAIM_EMPTY_STORES
+        ON(true, own_it(NEXT_LIFE(word, OWNED, me)); word = 0)
+#elif defined(BUG_CLAIM_EMPTY_SAME_LIFE)
+        ON(state == word, own_it(MOVED(word, OWNED, me)); word = 0)
+        ON(state != word, word = 0)
+#else
+        ON(state == word, own_it(NEXT_LIFE(word, OWNED, me)); word = 0)
+        ON(state != word, word = 0)
+#endif
+        DIES
+        fi
+    ON(ticket != GEN(word), word = 0)
+    DIES
+    fi
+}
+
 inline haul_pool_revoke()
 {
     if

@@ -145,10 +145,11 @@ hidden byte from, to;
      (from == FREE && (to == OWNED || to == TRIMMING)) ||                                          \
      (from == OWNED && (to == SHARED || to == GIVEN || to == FREE || to == RETIRED)) ||            \
      (from == SHARED && (to == RETIRED || to == KEPT)) || (from == KEPT && to == RETIRED) ||       \
-     (from == GIVEN && (to == SHARED || to == RETIRED)) ||                                         \
+     (from == GIVEN && (to == SHARED || to == OWNED || to == RETIRED)) ||                                         \
      (from == RETIRED && (to == FREE || to == TRIMMING)) || (from == TRIMMING && to == ABSENT))
 
-#define BEGINS_LIFE (to == CREATING || (to == FREE && from != CREATING))
+#define BEGINS_LIFE                                                                                \
+    (to == CREATING || (to == FREE && from != CREATING) || (to == OWNED && from == GIVEN))
 
 /* Every change of the state word comes by here, inside of its step. */
 inline move(new)

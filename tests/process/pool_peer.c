@@ -171,6 +171,10 @@ static haul_status on_register(const char *verb, unsigned r, const char *rest, c
         s = haul_key_parse(rest, &key, &a);
         return s == HAUL_OK ? haul_buf_claim(pool, &key, a, &bufs[r]) : s;
     }
+    if (strcmp(verb, "claim-empty") == 0) {
+        s = haul_key_parse(rest, &key, &a);
+        return s == HAUL_OK ? haul_buf_claim_empty(pool, &key, &bufs[r]) : s;
+    }
     if (strcmp(verb, "publish") == 0 || strcmp(verb, "keep") == 0) {
         return haul_buf_publish(bufs[r], rest, *verb == 'k');
     }

@@ -193,7 +193,8 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The slot may have passed to another process by now; then nobody claims, and the gift expires. */
+/* A payload, or room for the other to fill. The slot may have passed to another process by now; then
+ * nobody claims, and the gift expires. */
 static void give(worker *w, thing *t)
 {
     uint32_t to = (uint32_t)roll(w, STORM_N_WORKERS);
@@ -203,10 +204,12 @@ static void give(worker *w, thing *t)
     if (slot == 0) {
         return;
     }
-    haul_status s = haul_buf_give(t->buf, t->len, slot, deadline, &t->key);
+    uint64_t len = roll(w, 4) == 0 ? 0 : t->len;
+    haul_status s = haul_buf_give(t->buf, len, slot, deadline, &t->key);
     if (s == HAUL_PEER_GONE) {
         return;
     }
+    t->len = len;
     if (s != HAUL_OK) {
         storm_note(w->board, &w->board->false_reclaims, 1,
                    "its owner lives, and cannot give a buffer: %s", haul_status_name(s));
@@ -226,6 +229,9 @@ static haul_status take(worker *w, const storm_message *m, thing *t)
     if (!m->is_gift) {
         return haul_attach(w->pool, &m->key, m->len, &t->view);
     }
+    if (m->len == 0) {
+        return haul_buf_claim_empty(w->pool, &m->key, &t->buf);
+    }
     haul_status s = haul_buf_claim(w->pool, &m->key, m->len, &t->buf);
     if (s == HAUL_OK) {
         s = haul_buf_view(t->buf, &t->view);
@@ -235,6 +241,16 @@ static haul_status take(worker *w, const storm_message *m, thing *t)
         }
     }
     return s;
+}
+
+/* Room that was lent is filled like a buffer of one's own. */
+static void fill(worker *w, thing *t)
+{
+    (void)atomic_fetch_add(&w->board->n_gifts, 1);
+    t->kind = FILLING;
+    t->len = haul_buf_capacity(t->buf);
+    t->seed = w->seed++;
+    storm_fill(haul_buf_data(t->buf), t->len, t->seed);
 }
 
 static void receive(worker *w, thing *t)
@@ -251,6 +267,10 @@ static void receive(worker *w, thing *t)
     }
     if (s != HAUL_OK) {
         unexpected(w, m.is_gift ? "claim" : "attach", s);
+        return;
+    }
+    if (m.is_gift && m.len == 0) {
+        fill(w, t);
         return;
     }
     uint64_t wrong = storm_count_wrong(t->view.data, m.len, m.seed);
