@@ -33,6 +33,7 @@ haul_fuzz(layout)
 haul_fuzz(key)
 haul_fuzz(control LIBS shorthaul_pool_faults
   OPTIONS -Wl,--wrap=haul__wait,--wrap=haul__now_ns)
+target_sources(fuzz_control PRIVATE fuzz/control_calls.c)
 
 # ---- A hostile neighbour ----
 
