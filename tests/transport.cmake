@@ -17,7 +17,7 @@ foreach(name IN ITEMS lead pack parts unpack)
             LABELS unit)
 endforeach()
 foreach(name IN ITEMS call creds hostile keepalive keys lane life limits listen
-                      metadata death)
+                      loan metadata death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -39,6 +39,7 @@ target_compile_definitions(transport_test
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
+add_dependencies(test_transport_loan transport_peer)
 
 # Whole messages in buffers.
 haul_protobuf_c(TARGET shapes_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto

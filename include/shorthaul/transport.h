@@ -221,8 +221,11 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_call_view(haul_call *call, const haul_
                                                     haul_view *out_view);
 
 /*
- * A buffer of at least @len bytes for an answer, from the pool that the caller shares, else from
- * the server's first pool.
+ * A buffer of at least @len bytes for an answer: the one that the caller has lent, if it is large
+ * enough and has not been had before; else from the pool that the caller shares, else from the
+ * server's first pool.
+ *
+ * @opts: for a buffer that is not lent.
  *
  * Ownership:  the caller's, until haul_call_put() or haul_buf_release().
  * Conditions: those of haul_buf_alloc(); HAUL_NOT_FOUND  the server has no pool
@@ -336,6 +339,11 @@ typedef struct haul_call_opts {
     bool wait_for_ready; /* wait for a connection instead of failing UNAVAILABLE */
     const haul_metadata *metadata; /* to send along; borrowed until the call returns */
     size_t n_metadata;
+    uint64_t
+        lend_bytes; /* room for a payload of the answer, 0 = none: a buffer of so many bytes of the
+                          * channel's pool is lent to the server for the time of the call (60 s if it
+                          * has no deadline), which then need not allocate. Where the lane is not
+                          * proven, or there is no buffer, the call goes without */
 } haul_call_opts;
 
 /*

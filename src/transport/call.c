@@ -45,6 +45,7 @@ static void release(haul_call *call)
 {
     bool lost = !call->sent || atomic_load(&call->cancelled);
     haul__call_revoke(call, lost);
+    haul__loan_close(&call->loan);
     haul__views_fini(&call->request_views);
     haul__views_fini(&call->answer_views);
     haul__unpacked_free(call->request);
@@ -109,6 +110,7 @@ static void read_metadata(haul_call *call)
             read_accept(call, call->metadata.metadata[i].value);
         }
     }
+    haul__loan_read(&call->loan, call->accept_pool, &call->metadata);
 }
 
 static haul_status open_key(haul_call *call, const haul_payload *payload, haul_view *out_view)

@@ -20,6 +20,9 @@
 haul_status haul_call_alloc(haul_call *call, uint64_t len, const haul_alloc_opts *opts,
                             haul_buf **out_buf)
 {
+    if (haul__loan_claim(&call->loan, len, out_buf) == HAUL_OK) {
+        return HAUL_OK;
+    }
     haul_pool *pool = call->accept_pool;
     if (!pool && call->server->n_pools > 0) {
         pool = call->server->pools[0];

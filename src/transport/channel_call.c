@@ -14,8 +14,12 @@
 
 #include "transport/channel.h"
 #include "transport/deadline.h"
+#include "transport/loan.h"
 #include "transport/pack.h"
 #include "transport/rewrite.h"
+
+/* How long room lent for an answer stays so if the call has no deadline. */
+#define LOAN_NS UINT64_C(60000000000)
 
 /* What one call knows of itself. */
 typedef struct journey {
@@ -26,6 +30,8 @@ typedef struct journey {
     uint64_t deadline_ns;
     bool wait_for_ready;
     haul__metadata_list metadata;
+    uint64_t lend_bytes;
+    haul__loan loan;     /* of the attempt at hand; its metadata is the last of the list */
     size_t n_large_keys; /* payloads worth a key */
     size_t n_small_keys; /* payloads with a key that may as well go inline */
     size_t n_inline;
@@ -95,6 +101,25 @@ static haul_status pack(journey *j, grpc_byte_buffer **out_bytes)
     return status;
 }
 
+/* Lend the server room for its answer, if there is any to be had. */
+static void lend(journey *j)
+{
+    uint64_t until = j->deadline_ns == HAUL__NEVER ? haul__after_ns(LOAN_NS) : j->deadline_ns;
+    haul__loan_open(&j->loan, j->channel->pool, j->lend_bytes, haul__lane_peer(j->channel), until);
+    if (j->loan.pool && haul__metadata_add_own(&j->metadata, HAUL__MD_LEND,
+                                               haul__loan_value(&j->loan)) != HAUL_OK) {
+        haul__loan_close(&j->loan);
+    }
+}
+
+static void end_loan(journey *j)
+{
+    if (j->loan.pool) {
+        haul__loan_close(&j->loan);
+        haul__metadata_drop_last(&j->metadata);
+    }
+}
+
 /* One try, with j->by_key. A status other than HAUL_OK means that nothing was sent. */
 static haul_status send(journey *j, bool accept, haul_reply *reply, haul__attempt *attempt)
 {
@@ -118,6 +143,9 @@ static haul_status send(journey *j, bool accept, haul_reply *reply, haul__attemp
     reply->request_tally.n_key = j->by_key ? j->n_large_keys : 0;
     reply->request_tally.n_inline =
         j->n_inline + j->n_small_keys + j->n_large_keys - reply->request_tally.n_key;
+    if (accept && j->lend_bytes > 0 && j->method->output.root) {
+        lend(j);
+    }
     haul__attempt_run(j->channel, &j->flight, attempt);
     return HAUL_OK;
 }
@@ -141,6 +169,7 @@ static haul_status travel(journey *j, bool inline_only, haul_reply *reply)
     haul_status status = send(j, shared, reply, &attempt);
     if (status == HAUL_OK && attempt.refused && j->by_key) {
         haul__attempt_fini(&attempt);
+        end_loan(j);
         haul__lane_distrust(channel);
         j->by_key = false;
         reply->was_resent = true;
@@ -154,6 +183,7 @@ static haul_status travel(journey *j, bool inline_only, haul_reply *reply)
     }
     haul__reply_take(reply, channel, &attempt);
     haul__attempt_fini(&attempt);
+    end_loan(j);
     return HAUL_OK;
 }
 
@@ -203,6 +233,7 @@ haul_status haul_channel_call(haul_channel *channel, const ProtobufCServiceDescr
         .request = request,
         .deadline_ns = o.timeout_ns > 0 ? haul__after_ns((uint64_t)o.timeout_ns) : HAUL__NEVER,
         .wait_for_ready = o.wait_for_ready,
+        .lend_bytes = o.lend_bytes,
     };
     haul_status status = haul__channel_method(channel, service, method_index, &j.method);
     if (status == HAUL_OK) {

@@ -9,6 +9,9 @@
  *
  *   shorthaul-accept   request   "<pool id, 16 hex digits>.<slot>": answers may be given to that
  *                                participant. Sent once the lane is proven.
+ *   shorthaul-lend-bin request   a serialised Payload with the key of an empty buffer, given to the
+ *                                server, and its length: room for a payload of the answer. Of the
+ *                                pool of shorthaul-accept, without which it means nothing.
  *   shorthaul-path     trailing  "request=<path> response=<path>"; none, shm, inline or mixed
  *   shorthaul-lane     trailing  16 hex digits drawn when the server was created: while it stays
  *                                the same, what was proven stays proven
@@ -22,6 +25,7 @@
 #include <grpc/slice.h>
 
 #define HAUL__MD_ACCEPT  "shorthaul-accept"
+#define HAUL__MD_LEND    "shorthaul-lend-bin"
 #define HAUL__MD_PATH    "shorthaul-path"
 #define HAUL__MD_LANE    "shorthaul-lane"
 #define HAUL__MD_REFUSED "shorthaul-refused"

@@ -13,6 +13,7 @@
 #include "transport/container.h"
 #include "transport/creds.h"
 #include "transport/lead.h"
+#include "transport/loan.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
@@ -135,6 +136,7 @@ struct haul_call {
     bool key_refused;
     haul_pool *accept_pool; /* NULL: the caller takes nothing by key */
     uint32_t accept_slot;
+    haul__loan loan; /* of that pool */
     haul_peer *peer; /* NULL: nobody has asked who calls */
 
     haul__metadata_set metadata_set; /* what the handler has asked for, of @metadata */

@@ -53,6 +53,20 @@ static bool is_legal(const haul_metadata *md)
            grpc_header_nonbin_value_is_legal(grpc_slice_from_static_buffer(md->value, md->n_bytes));
 }
 
+static haul_status make_room(haul__metadata_list *list, size_t n)
+{
+    size_t total;
+    if (__builtin_add_overflow(list->n + HAUL__METADATA_SPARE, n, &total)) {
+        return HAUL_INVALID;
+    }
+    grpc_metadata *grown = reallocarray(list->items, total, sizeof(*grown));
+    if (!grown) {
+        return HAUL_NOMEM;
+    }
+    list->items = grown;
+    return HAUL_OK;
+}
+
 haul_status haul__metadata_add(haul__metadata_list *list, const haul_metadata *metadata)
 {
     return haul__metadata_add_all(list, metadata, 1);
@@ -66,18 +80,10 @@ haul_status haul__metadata_add_all(haul__metadata_list *list, const haul_metadat
             return HAUL_INVALID;
         }
     }
-    size_t total;
-    if (n == 0) {
-        return HAUL_OK;
+    haul_status status = n > 0 ? make_room(list, n) : HAUL_OK;
+    if (status != HAUL_OK) {
+        return status;
     }
-    if (__builtin_add_overflow(list->n + HAUL__METADATA_SPARE, n, &total)) {
-        return HAUL_INVALID;
-    }
-    grpc_metadata *grown = reallocarray(list->items, total, sizeof(*grown));
-    if (!grown) {
-        return HAUL_NOMEM;
-    }
-    list->items = grown;
     for (size_t i = 0; i < n; i++) {
         list->items[list->n++] = (grpc_metadata){
             .key = grpc_slice_from_copied_string(metadata[i].key),
@@ -85,6 +91,25 @@ haul_status haul__metadata_add_all(haul__metadata_list *list, const haul_metadat
         };
     }
     return HAUL_OK;
+}
+
+haul_status haul__metadata_add_own(haul__metadata_list *list, const char *key, grpc_slice value)
+{
+    haul_status status = make_room(list, 1);
+    if (status != HAUL_OK) {
+        grpc_slice_unref(value);
+        return status;
+    }
+    list->items[list->n++] =
+        (grpc_metadata){.key = grpc_slice_from_static_string(key), .value = value};
+    return HAUL_OK;
+}
+
+void haul__metadata_drop_last(haul__metadata_list *list)
+{
+    list->n--;
+    grpc_slice_unref(list->items[list->n].key);
+    grpc_slice_unref(list->items[list->n].value);
 }
 
 void haul__metadata_list_fini(haul__metadata_list *list)

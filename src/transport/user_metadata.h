@@ -24,6 +24,13 @@ HAUL_MUST_CHECK haul_status haul__metadata_add(haul__metadata_list *list,
 /* The same with @n of them; on failure the list is as before. */
 HAUL_MUST_CHECK haul_status haul__metadata_add_all(haul__metadata_list *list,
                                                    const haul_metadata *metadata, size_t n);
+
+/* Append an entry of Shorthaul's own. @key: a literal.
+ * Ownership: takes @value, whatever it returns.   Failures: HAUL_NOMEM */
+HAUL_MUST_CHECK haul_status haul__metadata_add_own(haul__metadata_list *list, const char *key,
+                                                   grpc_slice value);
+void haul__metadata_drop_last(haul__metadata_list *list);
+
 void haul__metadata_list_fini(haul__metadata_list *list);
 
 /* What came for an application, in memory of its own. Starts zeroed. */

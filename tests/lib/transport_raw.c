@@ -61,6 +61,21 @@ static grpc_byte_buffer *buffer_of(const raw_request *request)
     return buffer;
 }
 
+static size_t metadata_of(const raw_request *request, grpc_metadata out[2])
+{
+    size_t n = 0;
+    if (request->lend) { /* first: the order is anybody's */
+        out[n++] =
+            (grpc_metadata){.key = grpc_slice_from_static_string("shorthaul-lend-bin"),
+                            .value = grpc_slice_from_static_buffer(request->lend, request->n_lend)};
+    }
+    if (request->accept) {
+        out[n++] = (grpc_metadata){.key = grpc_slice_from_static_string("shorthaul-accept"),
+                                   .value = grpc_slice_from_static_string(request->accept)};
+    }
+    return n;
+}
+
 static void converse(grpc_channel *channel, grpc_completion_queue *queue,
                      const raw_request *request, raw_answer *answer)
 {
@@ -76,18 +91,15 @@ static void converse(grpc_channel *channel, grpc_completion_queue *queue,
     grpc_metadata_array trailing;
     grpc_metadata_array_init(&initial);
     grpc_metadata_array_init(&trailing);
-    grpc_metadata accept = {.key = grpc_slice_from_static_string("shorthaul-accept")};
-    if (request->accept) {
-        accept.value = grpc_slice_from_static_string(request->accept);
-    }
+    grpc_metadata metadata[2];
     grpc_byte_buffer *message = buffer_of(request);
     grpc_byte_buffer *received = NULL;
     grpc_slice details = grpc_empty_slice();
     grpc_op ops[6] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       {.op = GRPC_OP_RECV_INITIAL_METADATA}, {.op = GRPC_OP_RECV_MESSAGE},
                       {.op = GRPC_OP_RECV_STATUS_ON_CLIENT}, {.op = GRPC_OP_SEND_MESSAGE}};
-    ops[0].data.send_initial_metadata.count = request->accept != NULL;
-    ops[0].data.send_initial_metadata.metadata = &accept;
+    ops[0].data.send_initial_metadata.count = metadata_of(request, metadata);
+    ops[0].data.send_initial_metadata.metadata = metadata;
     ops[2].data.recv_initial_metadata.recv_initial_metadata = &initial;
     ops[3].data.recv_message.recv_message = &received;
     ops[4].data.recv_status_on_client.trailing_metadata = &trailing;

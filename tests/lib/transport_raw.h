@@ -20,6 +20,8 @@ typedef struct raw_request {
     const void *bytes; /* NULL: no message at all */
     size_t len;
     const char *accept; /* the value of shorthaul-accept; NULL: none */
+    const void *lend;   /* that of shorthaul-lend-bin; NULL: none */
+    size_t n_lend;
     int64_t timeout_ns; /* 0: none */
 } raw_request;
 

@@ -99,15 +99,20 @@ static void add_all(sums *s, const Haul__Test__ExchangeRequest *request)
     }
 }
 
+static haul_status take(haul_call *call, uint64_t size, uint8_t seed, haul_buf **out_buf)
+{
+    haul_status status = haul_call_alloc(call, size, NULL, out_buf);
+    if (status == HAUL_OK) {
+        test_fill(haul_buf_data(*out_buf), size, seed);
+    }
+    return status;
+}
+
 static haul_status put(haul_call *call, uint64_t size, uint8_t seed, haul_payload_out *out)
 {
     haul_buf *buf;
-    haul_status status = haul_call_alloc(call, size, NULL, &buf);
-    if (status != HAUL_OK) {
-        return status;
-    }
-    test_fill(haul_buf_data(buf), size, seed);
-    return haul_call_put(call, buf, size, out);
+    haul_status status = take(call, size, seed, &buf);
+    return status == HAUL_OK ? haul_call_put(call, buf, size, out) : status;
 }
 
 static void hold(test_service *service, haul_call *call, ProtobufCClosure closure,
@@ -118,6 +123,11 @@ static void hold(test_service *service, haul_call *call, ProtobufCClosure closur
     service->held_closure = closure;
     service->held_has_out = request->mode == HAUL__TEST__MODE__MODE_PUT_HOLD &&
                             put(call, request->size, 7, &service->held_out) == HAUL_OK;
+    service->held_buf = NULL;
+    if (request->mode == HAUL__TEST__MODE__MODE_TAKE_HOLD) {
+        (void)!take(call, request->size, 7, &service->held_buf);
+        service->held_size = request->size;
+    }
     service->held_view = (haul_view){0};
     if (request->data) {
         (void)!haul_call_view(call, request->data, &service->held_view);
@@ -136,7 +146,8 @@ static void *answer_later(void *arg)
 static bool is_held(Haul__Test__Mode mode)
 {
     return mode == HAUL__TEST__MODE__MODE_HOLD || mode == HAUL__TEST__MODE__MODE_PUT_HOLD ||
-           mode == HAUL__TEST__MODE__MODE_LATER || mode == HAUL__TEST__MODE__MODE_BLOCK;
+           mode == HAUL__TEST__MODE__MODE_LATER || mode == HAUL__TEST__MODE__MODE_BLOCK ||
+           mode == HAUL__TEST__MODE__MODE_TAKE_HOLD;
 }
 
 static void hold_as_asked(test_service *service, haul_call *call, ProtobufCClosure closure,
@@ -273,6 +284,11 @@ void test_service_let_go(test_service *service)
     haul_call *call = service->held;
     ProtobufCClosure closure = service->held_closure;
     Haul__Test__ExchangeResponse response = HAUL__TEST__EXCHANGE_RESPONSE__INIT;
+    if (service->held_buf) {
+        service->held_has_out = haul_call_put(call, service->held_buf, service->held_size,
+                                              &service->held_out) == HAUL_OK;
+        service->held_buf = NULL;
+    }
     response.data = service->held_has_out ? &service->held_out.payload : NULL;
     service->held = NULL;
     (void)pthread_cond_broadcast(&service->changed);

@@ -26,6 +26,8 @@ typedef struct test_service {
     ProtobufCClosure held_closure;
     haul_payload_out held_out; /* by MODE_PUT_HOLD */
     bool held_has_out;
+    haul_buf *held_buf; /* by MODE_TAKE_HOLD; put when the call is let go */
+    uint64_t held_size;
     haul_view held_view; /* the bytes of the request's first payload */
 } test_service;
 

@@ -7,6 +7,7 @@
  *   serve POOL ADDRESS       serves the test service; says "ready", and "held" when a handler holds
  *                            a call
  *   call POOL ADDRESS MODE   sends a payload by key, says "called", makes one call
+ *   lend POOL ADDRESS MODE   the same, and lends room for the answer
  *   fill POOL                takes a buffer, writes into it and says "filling"
  *
  * Each then waits for the end of its standard input, so that none outlives the test.
@@ -60,7 +61,7 @@ static int serve(haul_pool *pool, const char *address)
     return wait_for_end();
 }
 
-static int call(haul_pool *pool, const char *address, const char *mode)
+static int call(haul_pool *pool, const char *address, const char *mode, uint64_t lend_bytes)
 {
     const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
     haul_channel *channel;
@@ -74,13 +75,14 @@ static int call(haul_pool *pool, const char *address, const char *mode)
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.mode = (Haul__Test__Mode)strtol(mode, NULL, 10);
     request.size = LEN;
+    const haul_call_opts co = {.struct_size = sizeof(co), .lend_bytes = lend_bytes};
     haul_reply *reply;
     if (haul_payload_set_buf(&out, buf, LEN) != HAUL_OK) {
         return EXIT_FAILURE;
     }
     request.data = &out.payload;
     say("called");
-    if (haul_channel_call(channel, &haul__test__test_service__descriptor, 1, &request.base, NULL,
+    if (haul_channel_call(channel, &haul__test__test_service__descriptor, 1, &request.base, &co,
                           &reply) != HAUL_OK) {
         return EXIT_FAILURE;
     }
@@ -109,7 +111,10 @@ int main(int argc, char **argv)
         return serve(pool, argv[3]);
     }
     if (argc == 5 && strcmp(argv[1], "call") == 0) {
-        return call(pool, argv[3], argv[4]);
+        return call(pool, argv[3], argv[4], 0);
+    }
+    if (argc == 5 && strcmp(argv[1], "lend") == 0) {
+        return call(pool, argv[3], argv[4], LEN);
     }
     return strcmp(argv[1], "fill") == 0 ? fill(pool) : EXIT_FAILURE;
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * Room that the caller lends to the server, so that an answer by key takes no allocation there.
+ *
+ * The client gives the server's participant an empty buffer (GIVEN, length 0) until the call's
+ * deadline and sends its key as metadata. The first haul_call_alloc() of the handler that fits
+ * claims it (OWNED by the server), and haul_call_put() gives it to the client like any other (GIVEN,
+ * the other way round). What is not claimed when the call is over is taken back, by whichever side
+ * comes first: claim and both revocations are the same swap, so one of them has it.
+ *
+ *   dies      before the claim                 after the claim            after it was given back
+ *   client    the server takes it back when    its handler goes on; put   reaped with the client
+ *             the call ends; if the call       gives to nobody: inline,
+ *             never came, a reaper past the    or reaped with the client
+ *             deadline
+ *   server    reaped with the server, or the   reaped with the server     claimed as usual if the
+ *             client has taken it back: the                               answer came, else reaped
+ *             call is over                                                past the deadline
+ *
+ * A deadline that passes before the claim ends the loan, and the handler allocates for itself. After
+ * the claim it changes nothing for the handler; what is given back late is taken back like any
+ * answer.
+ *
+ * A server believes nothing of a loan: the pool is the one that the caller shares, the key is claimed or
+ * not, and the room is what the claimed buffer has.
+ */
+
+#include "transport/loan.h"
+
+#include "transport/metadata.h"
+#include "transport/payload.h"
+
+/* Enough for a Payload with a key, and what protobuf-c takes to unpack one. */
+#define VALUE_MAX     128
+#define SCRATCH_BYTES 1024
+
+/* ---- The client ---------------------------------------------------------------------------- */
+
+void haul__loan_open(haul__loan *loan, haul_pool *pool, uint64_t bytes, uint32_t to,
+                     uint64_t until_ns)
+{
+    haul_buf *buf;
+    haul_key key;
+    if (to == 0 || haul_buf_alloc(pool, bytes, NULL, &buf) != HAUL_OK) {
+        return;
+    }
+    uint64_t room = haul_buf_capacity(buf);
+    if (haul_buf_give(buf, 0, to, until_ns, &key) != HAUL_OK) {
+        haul_buf_release(buf);
+        return;
+    }
+    loan->pool = pool;
+    loan->key = key;
+    loan->room = room;
+}
+
+grpc_slice haul__loan_value(const haul__loan *loan)
+{
+    haul_payload_out out;
+    haul_payload_set_key(&out, &loan->key, loan->room);
+    grpc_slice value = grpc_slice_malloc(protobuf_c_message_get_packed_size(&out.payload.base));
+    (void)protobuf_c_message_pack(&out.payload.base, GRPC_SLICE_START_PTR(value));
+    return value;
+}
+
+/* ---- The server ---------------------------------------------------------------------------- */
+
+/* Memory for one small message, on the stack. */
+typedef struct scratch {
+    size_t used;
+    _Alignas(max_align_t) uint8_t bytes[SCRATCH_BYTES];
+} scratch;
+
+static void *scratch_alloc(void *arg, size_t size)
+{
+    scratch *s = arg;
+    size_t needed = (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+    if (size > SCRATCH_BYTES || needed > SCRATCH_BYTES - s->used) {
+        return NULL;
+    }
+    void *memory = s->bytes + s->used;
+    s->used += needed;
+    return memory;
+}
+
+static void scratch_free(void *arg, void *memory)
+{
+    (void)arg;
+    (void)memory;
+}
+
+static void read_value(haul__loan *loan, haul_pool *pool, grpc_slice value)
+{
+    scratch s = {.used = 0};
+    ProtobufCAllocator allocator = {
+        .alloc = scratch_alloc, .free = scratch_free, .allocator_data = &s};
+    haul__payload_kind kind;
+    if (GRPC_SLICE_LENGTH(value) > VALUE_MAX) {
+        return;
+    }
+    const haul_payload *payload = shorthaul__v1__payload__unpack(
+        &allocator, GRPC_SLICE_LENGTH(value), GRPC_SLICE_START_PTR(value));
+    if (!payload || haul__payload_inspect(payload, &kind) != HAUL_OK || kind != HAUL__PAYLOAD_KEY ||
+        payload->key->pool_id != haul_pool_id(pool)) {
+        return;
+    }
+    loan->pool = pool;
+    loan->key = haul__key_of(payload->key);
+    loan->room = payload->length;
+}
+
+void haul__loan_read(haul__loan *loan, haul_pool *pool, const grpc_metadata_array *metadata)
+{
+    for (size_t i = 0; i < metadata->count && pool && !loan->pool; i++) {
+        if (grpc_slice_str_cmp(metadata->metadata[i].key, HAUL__MD_LEND) == 0) {
+            read_value(loan, pool, metadata->metadata[i].value);
+        }
+    }
+}
+
+haul_status haul__loan_claim(haul__loan *loan, uint64_t len, haul_buf **out_buf)
+{
+    haul_buf *buf;
+    if (!loan->pool || len > loan->room || atomic_exchange(&loan->taken, true) ||
+        haul_buf_claim_empty(loan->pool, &loan->key, &buf) != HAUL_OK) {
+        return HAUL_NOT_FOUND;
+    }
+    if (haul_buf_capacity(buf) < len) {
+        haul_buf_release(buf);
+        return HAUL_NOT_FOUND;
+    }
+    *out_buf = buf;
+    return HAUL_OK;
+}
+
+/* ---- Both ---------------------------------------------------------------------------------- */
+
+void haul__loan_close(haul__loan *loan)
+{
+    if (loan->pool && !atomic_load(&loan->taken)) {
+        /* HAUL_STALE: it has been claimed, or the other side was first. */
+        (void)!haul_pool_revoke(loan->pool, &loan->key);
+    }
+    loan->pool = NULL;
+}
