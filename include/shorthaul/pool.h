@@ -262,6 +262,19 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_give(haul_buf *buf, uint64_t len, 
 HAUL_API HAUL_MUST_CHECK haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key);
 
 /*
+ * Wait until a given buffer is no longer on its way: its recipient has claimed it, or it has been
+ * taken back (by haul_pool_revoke(), past its deadline, or because the recipient died).
+ *
+ * @wait_ns: 0 = only look, >0 = wait that long, <0 = wait without end.
+ *
+ * Blocking:   as @wait_ns says; a claim or release in any process of this machine wakes.
+ * Conditions: HAUL_TIMEOUT  nobody has claimed it yet
+ * Failures:   HAUL_INVALID (another pool's key, observer, forked child), HAUL_CORRUPT
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_wait_claimed(haul_pool *pool, const haul_key *key,
+                                                            int64_t wait_ns);
+
+/*
  * Become the owner of a buffer that was given to this process.
  *
  * @len: the payload's length, from the same message as the key.

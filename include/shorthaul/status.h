@@ -35,6 +35,7 @@ typedef enum haul_status {
     HAUL_NOT_FOUND = 7, /* no such pool */
     HAUL_EXISTS = 8,    /* a pool of that name is there already */
     HAUL_BUSY = 9,      /* in use by living participants, or kept by another process */
+    HAUL_END = 10,      /* nothing more will come: a stream is over, or its peer has said all */
 
     /* Failures. */
     HAUL_NOMEM = -1,    /* no memory for private structures */

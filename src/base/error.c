@@ -39,6 +39,8 @@ const char *haul_status_name(haul_status status)
         return "EXISTS";
     case HAUL_BUSY:
         return "BUSY";
+    case HAUL_END:
+        return "END";
     case HAUL_NOMEM:
         return "NOMEM";
     case HAUL_INVALID:

@@ -128,7 +128,7 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
 }
 
 /* The word of a given buffer that @key fits. */
-static haul_status look_up_gift(const haul_pool *pool, const haul_key *key, uint64_t *out_word)
+haul_status haul__look_up_gift(const haul_pool *pool, const haul_key *key, uint64_t *out_word)
 {
     if (!pool || !pool->usable || key->pool_id != pool->id || key->index >= pool->g.n_buffers) {
         return HAUL_INVALID;
@@ -149,7 +149,7 @@ static haul_status look_up_gift(const haul_pool *pool, const haul_key *key, uint
 haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key)
 {
     uint64_t word;
-    haul_status s = look_up_gift(pool, key, &word);
+    haul_status s = haul__look_up_gift(pool, key, &word);
     if (s != HAUL_OK) {
         return s;
     }
@@ -165,7 +165,7 @@ haul_status haul_pool_revoke(haul_pool *pool, const haul_key *key)
 static haul_status look_up_mine(const haul_pool *pool, const haul_key *key, uint64_t *out_word)
 {
     uint64_t word;
-    haul_status s = look_up_gift(pool, key, &word);
+    haul_status s = haul__look_up_gift(pool, key, &word);
     if (s != HAUL_OK) {
         return s;
     }
@@ -193,6 +193,7 @@ static bool take_gift(haul_buf *buf, uint64_t word, uint64_t mine)
         buf->quota_bytes = haul__capacity_of(pool, buf->class_index, buf->index);
         (void)haul__add64_relaxed(&pool->owned_bytes, buf->quota_bytes);
     }
+    haul__wake(pool); /* the giver may wait for this */
     return true;
 }
 

@@ -98,14 +98,16 @@ typedef struct haul__header {
 
     _Alignas(HAUL__LINE) haul__a32 state; /* enum haul__pool_state */
 
-    /* Where allocations wait for a release. Bit 0: somebody waits; the rest counts wake-ups.
+    /* Where allocations wait for a release, and givers for a claim (claimed.c). Bit 0: somebody waits;
+     * the rest counts wake-ups.
      *
      * who       transition            access      pairs with  because
      * waiter    sets bit 0 (W)        or seq      R           he looks for a buffer after it: either
      *                                                         he finds it or R sees the bit
      * releaser  (reads, after FREE)   load seq    W
-     * releaser  clears bit 0, counts  cas acqrel  futex       the kernel compares the word: a waiter
-     *           up; wakes all                                 that was late does not sleep
+     * claimer   (reads, after SHARED) load seq    W
+     * releaser, clears bit 0, counts  cas acqrel  futex       the kernel compares the word: a waiter
+     * claimer   up; wakes all                                 that was late does not sleep
      * Waiter dies: bit 0 stays until the next release clears it; one wake-up too many.
      * Releaser dies before waking: the buffer is free, waiters look again after a while by
      * themselves (alloc.c). */

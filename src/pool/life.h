@@ -19,6 +19,12 @@ static inline bool haul__retire(haul_pool *pool, uint32_t index, uint64_t word)
                            haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
 }
 
+/*
+ * The word of a given buffer that @key fits.
+ * Conditions: HAUL_STALE   Failures: HAUL_INVALID, HAUL_CORRUPT
+ */
+haul_status haul__look_up_gift(const haul_pool *pool, const haul_key *key, uint64_t *out_word);
+
 /* Set a buffer's hint bit if it is not set. */
 static inline void haul__hint_set(haul_pool *pool, uint32_t c, uint32_t index)
 {

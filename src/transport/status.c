@@ -27,6 +27,8 @@ grpc_status_code haul_status_to_grpc(haul_status status)
         return GRPC_STATUS_RESOURCE_EXHAUSTED;
     case HAUL_NOT_FOUND:
         return GRPC_STATUS_NOT_FOUND;
+    case HAUL_END:
+        return GRPC_STATUS_OUT_OF_RANGE;
     case HAUL_EXISTS:
         return GRPC_STATUS_ALREADY_EXISTS;
     case HAUL_INVALID:

@@ -79,7 +79,7 @@ haul_status peer_call(peer *p, const char *fmt, ...)
     line[strcspn(line, "\n")] = '\0';
     assert_true(sscanf(line, "%31s %n", status, &at) == 1);
     (void)snprintf(p->answer, sizeof(p->answer), "%s", line + at);
-    for (int s = HAUL_DENIED; s <= HAUL_BUSY; s++) {
+    for (int s = HAUL_DENIED; s <= HAUL_END; s++) {
         if (strcmp(haul_status_name((haul_status)s), status) == 0) {
             return (haul_status)s;
         }
