@@ -116,7 +116,7 @@ typedef struct haul_server_opts {
                                * at least two */
     size_t max_message_bytes; /* larger requests get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t give_ns;         /* how long an answer by key waits to be claimed if the call has no
-                               * deadline; 0 = 60 s */
+                               * deadline; 0 = 60 s, and 10 minutes for streams */
 
     size_t max_send_bytes;     /* larger answers become RESOURCE_EXHAUSTED; 0 = no bound */
     size_t max_metadata_bytes; /* of one request, as HTTP/2 counts them; those with more get
@@ -128,6 +128,13 @@ typedef struct haul_server_opts {
      * and its calls are cancelled. gRPC sends one a second at most. */
     uint64_t keepalive_interval_ns; /* since the last byte came; 0 = none; below 100 ms is 100 ms */
     uint64_t keepalive_timeout_ns;  /* how long to wait for the answer to a ping; 0 = 20 s */
+
+    /* For streaming calls (shorthaul/stream.h). */
+    uint32_t n_stream_threads;  /* threads, started when needed, that run the handlers of streams;
+                                 * so many streams are served at once; 0 = 16 */
+    uint32_t n_streams_waiting; /* streams that may wait for one of them; any more are refused
+                                 * with RESOURCE_EXHAUSTED; 0 = 64 */
+    uint32_t stream_window; /* buffers that may be on their way to one caller unclaimed; 0 = 16 */
 } haul_server_opts;
 
 /*
@@ -148,8 +155,9 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_server_create(const haul_server_opts *
  *   - call and request live until then, and must not be touched afterwards. Payloads of the request
  *     are attached before the handler runs.
  *
- * All methods are served as unary ones: protobuf-c does not say which of them stream. A service of
- * which not all methods are wanted needs handlers that fail UNIMPLEMENTED.
+ * Methods are served as unary ones, because protobuf-c does not say which of them stream; but for
+ * those that haul_server_add_stream() (shorthaul/stream.h) has been called for. A service of which
+ * not all methods are wanted needs handlers that fail UNIMPLEMENTED.
  *
  * Ownership: borrows @service until haul_server_destroy().
  * Failures:  HAUL_INVALID (started, service added before), HAUL_NOMEM

@@ -29,12 +29,17 @@ haul_call *haul__call_create(haul_server *server, haul__method *method)
         atomic_init(&call->refs, 1);
         grpc_metadata_array_init(&call->metadata);
         grpc_call_details_init(&call->details);
+        if (method->stream && haul__call_stream_init(call) != HAUL_OK) {
+            haul__call_discard(call);
+            return NULL;
+        }
     }
     return call;
 }
 
 void haul__call_discard(haul_call *call)
 {
+    haul__call_stream_fini(call);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
     free(call);
@@ -67,8 +72,14 @@ static void end(haul_call *call)
     release(call);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
-    if (reuse) {
-        *call = (haul_call){.server = server, .method = method};
+    if (!reuse) {
+        haul__call_stream_fini(call);
+    } else {
+        haul__call_stream *stream = call->stream;
+        if (stream) {
+            haul__call_stream_reset(stream);
+        }
+        *call = (haul_call){.server = server, .method = method, .stream = stream};
         atomic_init(&call->refs, 1);
         grpc_metadata_array_init(&call->metadata);
         grpc_call_details_init(&call->details);
@@ -100,7 +111,7 @@ static void read_accept(haul_call *call, grpc_slice value)
     }
 }
 
-static void read_metadata(haul_call *call)
+void haul__call_read_metadata(haul_call *call)
 {
     if (!call->method->output.root || call->server->n_pools == 0) {
         return;
@@ -166,7 +177,7 @@ void haul__call_run(haul_call *call)
         haul_call_fail(call, GRPC_STATUS_UNIMPLEMENTED, "unknown method");
         return;
     }
-    read_metadata(call);
+    haul__call_read_metadata(call);
     haul_status status = open_request(call);
     if (status == HAUL_OK) {
         method->service->invoke(method->service, method->index, call->request, haul__call_respond,
@@ -193,6 +204,9 @@ uint64_t haul_call_deadline_ns(const haul_call *call)
 
 bool haul_call_is_cancelled(haul_call *call)
 {
+    if (call->stream) {
+        return haul__call_stream_is_over(call) || haul__clock_ns() >= call->deadline_ns;
+    }
     haul__call_watch(call);
     return atomic_load(&call->cancelled) || haul__clock_ns() >= call->deadline_ns;
 }

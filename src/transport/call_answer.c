@@ -27,7 +27,11 @@ haul_status haul_call_alloc(haul_call *call, uint64_t len, const haul_alloc_opts
     if (!pool && call->server->n_pools > 0) {
         pool = call->server->pools[0];
     }
-    return pool ? haul_buf_alloc(pool, len, opts, out_buf) : HAUL_NOT_FOUND;
+    if (!pool) {
+        return HAUL_NOT_FOUND;
+    }
+    return call->stream ? haul__sending_alloc(&call->stream->sending, pool, len, opts, out_buf)
+                        : haul_buf_alloc(pool, len, opts, out_buf);
 }
 
 /* Room for one more, so that nothing is given that would not be remembered. */
@@ -79,6 +83,9 @@ static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_paylo
 
 haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
 {
+    if (call->stream) {
+        return haul__call_stream_put(call, buf, len, out);
+    }
     if (!call->accept_pool || haul_buf_pool(buf) != call->accept_pool) {
         return put_inline(call, buf, len, out);
     }
@@ -158,7 +165,8 @@ static grpc_metadata metadata(const char *key, grpc_slice value)
 haul_status haul_call_add_metadata(haul_call *call, haul_metadata_when when,
                                    const haul_metadata *md)
 {
-    if (atomic_load(&call->answered) || !md ||
+    bool late = call->stream && when == HAUL_METADATA_INITIAL && call->stream->initial_sent;
+    if (atomic_load(&call->answered) || late || !md ||
         (when != HAUL_METADATA_INITIAL && when != HAUL_METADATA_TRAILING)) {
         return HAUL_INVALID;
     }
@@ -184,9 +192,16 @@ static size_t own_metadata(const haul_call *call, grpc_metadata *out)
     return n;
 }
 
-/* The application's metadata and ours behind it; in @ours where there is only ours. */
-static void send_trailing(haul_call *call, grpc_metadata ours[HAUL__METADATA_SPARE],
-                          struct grpc_op_send_status_from_server *out)
+void haul__call_initial_metadata(haul_call *call, grpc_op *out_op)
+{
+    const haul__metadata_list *list = &call->answer_metadata[HAUL_METADATA_INITIAL];
+    *out_op = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    out_op->data.send_initial_metadata.metadata = list->items;
+    out_op->data.send_initial_metadata.count = list->n;
+}
+
+void haul__call_trailing_metadata(haul_call *call, grpc_metadata ours[HAUL__METADATA_SPARE],
+                                  struct grpc_op_send_status_from_server *out)
 {
     haul__metadata_list *list = &call->answer_metadata[HAUL_METADATA_TRAILING];
     grpc_metadata *items = list->n > 0 ? list->items : ours;
@@ -209,11 +224,9 @@ static bool on_sent(haul__tag *tag, bool ok)
  * then the batch does that too, which saves one of its own. */
 static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text)
 {
-    const haul__metadata_list *initial = &call->answer_metadata[HAUL_METADATA_INITIAL];
     grpc_metadata ours[HAUL__METADATA_SPARE];
-    grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
-    ops[0].data.send_initial_metadata.metadata = initial->items;
-    ops[0].data.send_initial_metadata.count = initial->n;
+    grpc_op ops[4] = {0};
+    haul__call_initial_metadata(call, &ops[0]);
     size_t n = 1;
     if (call->answer_bytes) {
         ops[n].op = GRPC_OP_SEND_MESSAGE;
@@ -222,7 +235,7 @@ static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text
     ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
     ops[n].data.send_status_from_server.status = code;
     ops[n].data.send_status_from_server.status_details = text;
-    send_trailing(call, ours, &ops[n++].data.send_status_from_server);
+    haul__call_trailing_metadata(call, ours, &ops[n++].data.send_status_from_server);
 
     call->closes_with_answer = !atomic_exchange(&call->watched, true);
     if (call->closes_with_answer) {
@@ -277,6 +290,10 @@ void haul__call_respond(const ProtobufCMessage *response, void *closure_data)
 
 void haul_call_fail(haul_call *call, grpc_status_code code, const char *text)
 {
+    if (call->stream) {
+        haul_call_finish(call, code == GRPC_STATUS_OK ? GRPC_STATUS_UNKNOWN : code, text);
+        return;
+    }
     if (atomic_exchange(&call->answered, true)) {
         return;
     }

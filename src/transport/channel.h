@@ -10,6 +10,7 @@
 
 #include <grpc/grpc.h>
 
+#include "transport/cq.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
@@ -86,6 +87,10 @@ typedef struct haul__attempt {
     bool refused;             /* for a key that could not be attached */
     bool has_lane;
     uint64_t lane_id;
+
+    grpc_slice details;
+    grpc_metadata only; /* ours, where the application sends no metadata */
+    grpc_slice accept_value;
 } haul__attempt;
 
 /* The answer to a call. */
@@ -120,8 +125,20 @@ void haul__channel_leave(haul_channel *channel, haul__flight *flight);
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
 void haul__attempt_fini(haul__attempt *attempt);
 
-/* Destroy a completion queue on which nothing is under way. */
-void haul__queue_destroy(grpc_completion_queue *queue);
+/* The parts of it, for calls that are made otherwise: the operations that begin and end a call. */
+void haul__attempt_send_metadata(haul_channel *channel, haul__attempt *attempt, grpc_op *op);
+void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op);
+
+/* After both of them: look at what came. */
+void haul__attempt_end(haul__attempt *attempt);
+
+/* Let haul_channel_close() know the call, or no longer; if it has come first, cancel. */
+void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call);
+void haul__flight_hide(haul_channel *channel, haul__flight *flight);
+
+/* A completion queue to pluck from, and back with nothing under way on it. */
+grpc_completion_queue *haul__channel_take_queue(haul_channel *channel);
+void haul__channel_return_queue(haul_channel *channel, grpc_completion_queue *queue);
 
 /* ---- channel_lane.c ---- */
 
@@ -142,6 +159,12 @@ void haul__lane_learn(haul_channel *channel, const haul__attempt *attempt);
 void haul__lane_distrust(haul_channel *channel);
 
 /* ---- reply.c ---- */
+
+/* Take the status and the metadata that @attempt brought. */
+void haul__reply_take_status(haul_reply *reply, haul__attempt *attempt);
+
+/* Another end than the one that came. @text: a literal. */
+void haul__reply_spoil(haul_reply *reply, grpc_status_code code, const char *text);
 
 /* Take what @attempt brought: unpack the answer and claim what was given with it. Whatever is wrong
  * with it becomes the reply's code. */

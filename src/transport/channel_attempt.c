@@ -19,7 +19,7 @@
 
 #include "transport/deadline.h"
 
-static grpc_completion_queue *take_queue(haul_channel *channel)
+grpc_completion_queue *haul__channel_take_queue(haul_channel *channel)
 {
     grpc_completion_queue *queue = NULL;
     (void)pthread_mutex_lock(&channel->mutex);
@@ -30,15 +30,7 @@ static grpc_completion_queue *take_queue(haul_channel *channel)
     return queue ? queue : grpc_completion_queue_create_for_pluck(NULL);
 }
 
-void haul__queue_destroy(grpc_completion_queue *queue)
-{
-    /* Nothing is under way on it, so its end comes at once. */
-    grpc_completion_queue_shutdown(queue);
-    (void)grpc_completion_queue_pluck(queue, NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-    grpc_completion_queue_destroy(queue);
-}
-
-static void return_queue(haul_channel *channel, grpc_completion_queue *queue)
+void haul__channel_return_queue(haul_channel *channel, grpc_completion_queue *queue)
 {
     (void)pthread_mutex_lock(&channel->mutex);
     if (channel->n_idle < HAUL__IDLE_QUEUES) {
@@ -51,8 +43,7 @@ static void return_queue(haul_channel *channel, grpc_completion_queue *queue)
     }
 }
 
-/* Let haul_channel_close() know the call; if it has come before us, cancel. */
-static void show(haul_channel *channel, haul__flight *flight, grpc_call *call)
+void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call)
 {
     (void)pthread_mutex_lock(&channel->mutex);
     flight->grpc = call;
@@ -64,7 +55,7 @@ static void show(haul_channel *channel, haul__flight *flight, grpc_call *call)
     }
 }
 
-static void hide(haul_channel *channel, haul__flight *flight)
+void haul__flight_hide(haul_channel *channel, haul__flight *flight)
 {
     (void)pthread_mutex_lock(&channel->mutex);
     flight->grpc = NULL;
@@ -83,70 +74,80 @@ static void read_metadata(haul__attempt *attempt)
     }
 }
 
-/* The application's metadata and ours, with @accept as the memory where there is only ours. */
-static void send_metadata(const haul__attempt *attempt, const grpc_metadata *accept, grpc_op *op)
+/* The application's metadata and ours. */
+void haul__attempt_send_metadata(haul_channel *channel, haul__attempt *attempt, grpc_op *op)
 {
     const haul__metadata_list *list = attempt->metadata;
-    bool any = list && list->n > 0;
-    if (any && attempt->accept) {
-        list->items[list->n] = *accept;
+    grpc_metadata *items = list && list->n > 0 ? list->items : &attempt->only;
+    size_t n = list ? list->n : 0;
+    *op = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    attempt->accept_value = grpc_empty_slice();
+    if (attempt->accept) {
+        attempt->accept_value = grpc_slice_from_copied_string(channel->accept_text);
+        items[n++] = (grpc_metadata){.key = grpc_slice_from_static_string(HAUL__MD_ACCEPT),
+                                     .value = attempt->accept_value};
     }
-    op->data.send_initial_metadata.metadata = any ? list->items : (grpc_metadata *)accept;
-    op->data.send_initial_metadata.count = (any ? list->n : 0) + attempt->accept;
+    op->data.send_initial_metadata.metadata = items;
+    op->data.send_initial_metadata.count = n;
     if (attempt->wait_for_ready) {
         op->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                     GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
     }
 }
 
-/* Start the one batch and wait for it. False if gRPC would not have it. */
-static bool converse(grpc_call *call, grpc_completion_queue *queue, haul__attempt *attempt,
-                     const grpc_metadata *accept, grpc_slice *details)
+void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op)
 {
-    grpc_op ops[6] = {
-        {.op = GRPC_OP_SEND_INITIAL_METADATA},  {.op = GRPC_OP_SEND_MESSAGE},
-        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, {.op = GRPC_OP_RECV_INITIAL_METADATA},
-        {.op = GRPC_OP_RECV_MESSAGE},           {.op = GRPC_OP_RECV_STATUS_ON_CLIENT}};
-    send_metadata(attempt, accept, &ops[0]);
+    attempt->code = GRPC_STATUS_INTERNAL;
+    attempt->details = grpc_empty_slice();
+    *op = (grpc_op){.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+    op->data.recv_status_on_client = (struct grpc_op_recv_status_on_client){
+        .trailing_metadata = &attempt->trailing,
+        .status = &attempt->code,
+        .status_details = &attempt->details,
+    };
+}
+
+void haul__attempt_end(haul__attempt *attempt)
+{
+    read_metadata(attempt);
+    if (GRPC_SLICE_LENGTH(attempt->details) > 0) {
+        attempt->text = grpc_slice_to_c_string(attempt->details);
+    }
+    grpc_slice_unref(attempt->details);
+    grpc_slice_unref(attempt->accept_value);
+}
+
+/* Start the one batch and wait for it. */
+static void converse(haul_channel *channel, grpc_call *call, grpc_completion_queue *queue,
+                     haul__attempt *attempt)
+{
+    grpc_op ops[6] = {[1] = {.op = GRPC_OP_SEND_MESSAGE},
+                      [2] = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+                      [3] = {.op = GRPC_OP_RECV_INITIAL_METADATA},
+                      [4] = {.op = GRPC_OP_RECV_MESSAGE}};
+    haul__attempt_send_metadata(channel, attempt, &ops[0]);
     ops[1].data.send_message.send_message = attempt->request;
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &attempt->initial;
     ops[4].data.recv_message.recv_message = &attempt->answer;
-    ops[5].data.recv_status_on_client = (struct grpc_op_recv_status_on_client){
-        .trailing_metadata = &attempt->trailing,
-        .status = &attempt->code,
-        .status_details = details,
-    };
-    bool started = grpc_call_start_batch(call, ops, 6, attempt, NULL) == GRPC_CALL_OK;
-    if (started) {
+    haul__attempt_recv_status(attempt, &ops[5]);
+    if (grpc_call_start_batch(call, ops, 6, attempt, NULL) == GRPC_CALL_OK) {
         (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
                                           NULL);
     }
-    return started;
 }
 
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    grpc_completion_queue *queue = take_queue(channel);
+    grpc_completion_queue *queue = haul__channel_take_queue(channel);
     grpc_call *call = grpc_channel_create_registered_call(
         channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
         haul__gpr_of_ns(attempt->deadline_ns), NULL);
-    show(channel, flight, call);
-
-    const grpc_metadata accept = {.key = grpc_slice_from_static_string(HAUL__MD_ACCEPT),
-                                  .value = grpc_slice_from_copied_string(channel->accept_text)};
-    grpc_slice details = grpc_empty_slice();
-    attempt->code = GRPC_STATUS_INTERNAL;
-    (void)converse(call, queue, attempt, &accept, &details);
-    read_metadata(attempt);
-    if (GRPC_SLICE_LENGTH(details) > 0) {
-        attempt->text = grpc_slice_to_c_string(details);
-    }
-    grpc_slice_unref(details);
-    grpc_slice_unref(accept.value);
-
-    hide(channel, flight);
+    haul__flight_show(channel, flight, call);
+    converse(channel, call, queue, attempt);
+    haul__attempt_end(attempt);
+    haul__flight_hide(channel, flight);
     grpc_call_unref(call);
-    return_queue(channel, queue);
+    haul__channel_return_queue(channel, queue);
 }
 
 void haul__attempt_fini(haul__attempt *attempt)

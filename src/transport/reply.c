@@ -16,6 +16,7 @@
 #include "transport/channel.h"
 #include "transport/deadline.h"
 #include "transport/pack.h"
+#include "transport/received.h"
 
 typedef struct taking {
     haul_reply *reply;
@@ -23,21 +24,9 @@ typedef struct taking {
     ProtobufCMessage *message; /* that is being taken */
 } taking;
 
-/* Own and see the bytes of a key; the view is what keeps them. */
 static haul_status claim(haul_pool *pool, const haul_payload *payload, haul_view *out_view)
 {
-    haul_key key = haul__key_of(payload->key);
-    haul_buf *buf;
-    if (!pool) {
-        return HAUL_PROTOCOL;
-    }
-    haul_status status = haul_buf_claim(pool, &key, payload->length, &buf);
-    if (status != HAUL_OK) {
-        return status;
-    }
-    status = haul_buf_view(buf, out_view);
-    haul_buf_release(buf);
-    return status;
+    return pool ? haul__claim_view(pool, payload, out_view) : HAUL_PROTOCOL;
 }
 
 static haul_status take_payload(void *ctx, const haul_payload *payload)
@@ -90,7 +79,7 @@ static void drop_answer(const taking *t, haul__attempt *attempt)
     }
 }
 
-static void spoil(haul_reply *reply, grpc_status_code code, const char *text)
+void haul__reply_spoil(haul_reply *reply, grpc_status_code code, const char *text)
 {
     gpr_free(reply->text);
     reply->text = NULL;
@@ -101,20 +90,20 @@ static void spoil(haul_reply *reply, grpc_status_code code, const char *text)
 static void spoil_by(haul_reply *reply, haul_status status, uint64_t deadline_ns)
 {
     if (status == HAUL_NOMEM) {
-        spoil(reply, GRPC_STATUS_RESOURCE_EXHAUSTED, "no memory for the answer");
+        haul__reply_spoil(reply, GRPC_STATUS_RESOURCE_EXHAUSTED, "no memory for the answer");
     } else if (status != HAUL_STALE) {
-        spoil(reply, GRPC_STATUS_INTERNAL, "the answer holds a payload that cannot be opened");
+        haul__reply_spoil(reply, GRPC_STATUS_INTERNAL,
+                          "the answer holds a payload that cannot be opened");
     } else if (haul__clock_ns() >= deadline_ns) {
-        spoil(reply, GRPC_STATUS_DEADLINE_EXCEEDED, "the answer came too late to be claimed");
+        haul__reply_spoil(reply, GRPC_STATUS_DEADLINE_EXCEEDED,
+                          "the answer came too late to be claimed");
     } else {
-        spoil(reply, GRPC_STATUS_ABORTED, "the answer's payload was taken back");
+        haul__reply_spoil(reply, GRPC_STATUS_ABORTED, "the answer's payload was taken back");
     }
 }
 
-void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *attempt)
+void haul__reply_take_status(haul_reply *reply, haul__attempt *attempt)
 {
-    const haul__plans *plans = &attempt->method->output;
-    taking t = {.reply = reply, .pool = attempt->accept ? channel->pool : NULL};
     reply->code = attempt->code;
     reply->text = attempt->text;
     attempt->text = NULL;
@@ -122,15 +111,22 @@ void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *a
             HAUL_OK ||
         haul__metadata_take(&attempt->trailing, &reply->metadata[HAUL_METADATA_TRAILING]) !=
             HAUL_OK) {
-        spoil(reply, GRPC_STATUS_RESOURCE_EXHAUSTED, "no memory for the answer");
+        haul__reply_spoil(reply, GRPC_STATUS_RESOURCE_EXHAUSTED, "no memory for the answer");
     }
+}
+
+void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *attempt)
+{
+    const haul__plans *plans = &attempt->method->output;
+    taking t = {.reply = reply, .pool = attempt->accept ? channel->pool : NULL};
+    haul__reply_take_status(reply, attempt);
     if (reply->code != GRPC_STATUS_OK) {
         drop_answer(&t, attempt);
         return;
     }
     ProtobufCMessage *message;
     if (haul__unpack_into(plans, attempt->answer, channel->place, &message) != HAUL_OK) {
-        spoil(reply, GRPC_STATUS_INTERNAL, "the answer is malformed");
+        haul__reply_spoil(reply, GRPC_STATUS_INTERNAL, "the answer is malformed");
         return;
     }
     t.message = message;

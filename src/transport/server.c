@@ -28,9 +28,10 @@
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 
-#define GIVE_NS_DEFAULT UINT64_C(60000000000)
-#define THREADS_MAX     1024
-#define THREADS_MIN     2 /* so that one can notice what happens while the other runs a handler */
+#define GIVE_NS_DEFAULT        UINT64_C(60000000000)
+#define THREADS_MAX            1024
+#define STREAM_GIVE_NS_DEFAULT UINT64_C(600000000000)
+#define THREADS_MIN            2 /* so that one can notice what happens while the other runs a handler */
 
 static uint32_t thread_count(uint32_t asked)
 {
@@ -65,15 +66,6 @@ static void draw_lane(haul_server *server)
     (void)snprintf(server->lane_text, sizeof(server->lane_text), "%016" PRIx64, id);
 }
 
-static void free_method(haul__method *method)
-{
-    if (method) {
-        haul__plans_fini(&method->input);
-        haul__plans_fini(&method->output);
-        free(method);
-    }
-}
-
 static bool on_shut_down(haul__tag *tag, bool ok)
 {
     (void)ok;
@@ -85,7 +77,7 @@ static bool on_shut_down(haul__tag *tag, bool ok)
     return true;
 }
 
-static haul_status init_sync(haul_server *server)
+static haul_status init_sync(haul_server *server, const haul_server_opts *opts)
 {
     if (haul__pins_init(&server->pins) != HAUL_OK) {
         return HAUL_NOMEM;
@@ -94,7 +86,13 @@ static haul_status init_sync(haul_server *server)
         haul__pins_fini(&server->pins);
         return HAUL_NOMEM;
     }
+    if (!haul__hall_init(&server->hall, opts)) {
+        (void)pthread_cond_destroy(&server->changed);
+        haul__pins_fini(&server->pins);
+        return HAUL_NOMEM;
+    }
     if (!haul__lead_init(&server->lead)) {
+        haul__hall_fini(&server->hall);
         (void)pthread_cond_destroy(&server->changed);
         haul__pins_fini(&server->pins);
         return HAUL_NOMEM;
@@ -114,7 +112,7 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
         o = *opts;
     }
     haul_server *server = calloc(1, sizeof(*server));
-    if (!server || init_sync(server) != HAUL_OK) {
+    if (!server || init_sync(server, &o) != HAUL_OK) {
         free(server);
         return haul__fail(err, HAUL_NOMEM, "server: out of memory");
     }
@@ -125,6 +123,8 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     server->n_threads = thread_count(o.n_threads);
     server->max_send_bytes = o.max_send_bytes;
     server->give_ns = o.give_ns ? o.give_ns : GIVE_NS_DEFAULT;
+    server->stream_give_ns = o.give_ns ? o.give_ns : STREAM_GIVE_NS_DEFAULT;
+    server->stream_window = o.stream_window ? o.stream_window : HAUL_STREAM_WINDOW_DEFAULT;
     haul__tag_post(&server->on_shut_down, on_shut_down);
     server->unknown = calloc(1, sizeof(*server->unknown) + 1);
     draw_lane(server);
@@ -152,77 +152,6 @@ haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id)
         }
     }
     return NULL;
-}
-
-static bool has_service(const haul_server *server, const ProtobufCServiceDescriptor *descriptor)
-{
-    for (const haul__method *m = server->methods; m; m = m->next) {
-        if (strcmp(m->service->descriptor->name, descriptor->name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static haul_status add_method(haul_server *server, ProtobufCService *service, unsigned index,
-                              bool attaches_itself)
-{
-    const ProtobufCServiceDescriptor *descriptor = service->descriptor;
-    const ProtobufCMethodDescriptor *wanted = &descriptor->methods[index];
-    size_t n = strlen(descriptor->name) + strlen(wanted->name) + sizeof("//");
-    haul__method *method = calloc(1, sizeof(*method) + n);
-    if (!method) {
-        return HAUL_NOMEM;
-    }
-    method->server = server;
-    method->service = service;
-    method->index = index;
-    method->attaches_itself = attaches_itself;
-    atomic_init(&method->typical_ns, UINT64_MAX);
-    (void)snprintf(method->path, n, "/%s/%s", descriptor->name, wanted->name);
-    if (haul__plans_init(&method->input, wanted->input) != HAUL_OK ||
-        haul__plans_init(&method->output, wanted->output) != HAUL_OK) {
-        free_method(method);
-        return HAUL_NOMEM;
-    }
-    method->registered = grpc_server_register_method(server->grpc, method->path, NULL,
-                                                     GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
-    if (!method->registered) {
-        free_method(method);
-        return HAUL_INVALID;
-    }
-    method->next = server->methods;
-    server->methods = method;
-    return HAUL_OK;
-}
-
-haul_status haul__server_add(haul_server *server, ProtobufCService *service, bool attaches_itself,
-                             haul_error *err)
-{
-    const ProtobufCServiceDescriptor *descriptor = service->descriptor;
-    if (server->phase != HAUL__SERVER_NEW) {
-        return haul__fail(err, HAUL_INVALID, "service %s: the server has been started",
-                          descriptor->name);
-    }
-    if (has_service(server, descriptor)) {
-        return haul__fail(err, HAUL_INVALID, "service %s is served already", descriptor->name);
-    }
-    for (unsigned i = 0; i < descriptor->n_methods; i++) {
-        haul_status status = add_method(server, service, i, attaches_itself);
-        if (status != HAUL_OK) {
-            return haul__fail(err, status, "service %s: method %s cannot be registered",
-                              descriptor->name, descriptor->methods[i].name);
-        }
-    }
-    return HAUL_OK;
-}
-
-haul_status haul_server_add_service(haul_server *server, ProtobufCService *service, haul_error *err)
-{
-    if (!service || !service->descriptor || !service->invoke) {
-        return haul__fail(err, HAUL_INVALID, "no service");
-    }
-    return haul__server_add(server, service, false, err);
 }
 
 /* The server's threads take no signals: those are for the application's own threads. */
@@ -339,6 +268,7 @@ void haul_server_stop(haul_server *server, uint64_t grace_ns)
         }
         free(server->threads);
         server->threads = NULL;
+        haul__hall_end(&server->hall);
     }
 }
 
@@ -359,14 +289,15 @@ void haul_server_destroy(haul_server *server)
     grpc_completion_queue_destroy(server->cq);
     while (server->methods) {
         haul__method *next = server->methods->next;
-        free_method(server->methods);
+        haul__method_free(server->methods);
         server->methods = next;
     }
-    free_method(server->unknown);
+    haul__method_free(server->unknown);
     haul__pins_fini(&server->pins);
     haul__place_unref(server->place);
     grpc_shutdown();
     haul__lead_fini(&server->lead);
+    haul__hall_fini(&server->hall);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->mutex);
     free(server->pools);

@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 
 #include "transport/container.h"
+#include "transport/cq.h"
 #include "transport/creds.h"
 #include "transport/lead.h"
 #include "transport/loan.h"
@@ -19,6 +20,7 @@
 #include "transport/pin.h"
 #include "transport/place.h"
 #include "transport/plan.h"
+#include "transport/sending.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
 
@@ -52,8 +54,11 @@ static inline bool haul__tag_fire(haul__tag *tag, bool ok)
 typedef struct haul__method {
     struct haul__method *next;
     haul_server *server;
-    ProtobufCService *service; /* NULL: answers whatever no other method matches */
+    ProtobufCService *service; /* NULL: streams, or answers whatever no other method matches */
+    const ProtobufCServiceDescriptor *descriptor;
     unsigned index;
+    haul_stream_fn stream; /* NULL: unary */
+    void *stream_ctx;
     bool attaches_itself; /* the handler is shown keys as they came */
     void *registered;
     _Atomic uint64_t typical_ns; /* that a call keeps its thread; UINT64_MAX: not known yet */
@@ -76,6 +81,21 @@ typedef enum haul__server_phase {
     HAUL__SERVER_STOPPED,
 } haul__server_phase;
 
+/* The threads that run the handlers of streams, and the streams that wait for one. */
+typedef struct haul__stream_hall {
+    uint32_t n_threads_max; /* constant, as is the next */
+    uint32_t n_waiting_max;
+    pthread_mutex_t mutex; /* the following; never held across a call into gRPC */
+    pthread_cond_t arrived;
+    pthread_t *threads;
+    uint32_t n_threads;
+    uint32_t n_idle;
+    haul_call *first; /* of those that wait */
+    haul_call *last;
+    uint32_t n_waiting;
+    bool ended;
+} haul__stream_hall;
+
 struct haul_server {
     /* Constant once started. */
     grpc_server *grpc;
@@ -85,6 +105,8 @@ struct haul_server {
     uint32_t n_threads;
     uint64_t give_ns;
     size_t max_send_bytes;
+    uint64_t stream_give_ns;
+    uint32_t stream_window;
     haul__method *methods;
     haul__method *unknown; /* the last resort, in no list */
     haul__socket_file *socket_files;
@@ -102,6 +124,7 @@ struct haul_server {
     size_t n_calls; /* taken, and not all over */
     bool shut_down; /* gRPC has no call and no connection left */
     haul__tag on_shut_down;
+    haul__stream_hall hall;
 };
 
 /* A buffer given to the caller. */
@@ -110,6 +133,31 @@ typedef struct haul__given {
     haul_pool *pool;
     bool in_answer; /* the answer that is sent holds it */
 } haul__given;
+
+/* What a call has beyond others if it streams. */
+typedef struct haul__call_stream {
+    grpc_completion_queue *queue; /* where the handler's threads wait */
+    haul_call *next;              /* of those that wait for a thread */
+    haul__mark on_closed;
+
+    /* The sending thread's. */
+    haul__sending sending;
+    haul__mark on_sent;
+    bool initial_sent;
+    bool finished;
+
+    /* The receiving thread's. */
+    haul__mark on_received;
+    grpc_byte_buffer *incoming;
+    bool receiving;
+    bool all_received;
+    grpc_status_code spoiled; /* OK, or what the call ends with instead of the handler's status */
+    const char *spoiled_text;
+
+    pthread_mutex_t mutex; /* the following */
+    bool watching;         /* @on_closed will come */
+    bool over;             /* it has come */
+} haul__call_stream;
 
 /*
  * One call, from the moment gRPC is asked for it.
@@ -139,6 +187,7 @@ struct haul_call {
     haul__loan loan; /* of that pool */
     haul_peer *peer; /* NULL: nobody has asked who calls */
 
+    haul__call_stream *stream;       /* NULL: unary */
     haul__metadata_set metadata_set; /* what the handler has asked for, of @metadata */
     bool has_metadata_set;
     haul__metadata_list answer_metadata[2]; /* by haul_metadata_when */
@@ -175,11 +224,27 @@ HAUL_MUST_CHECK haul_status haul__server_request(haul_call *call);
 
 /* ---- server.c ---- */
 
+/* The server's pool of that id, or NULL. */
+haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id);
+
+/* ---- server_methods.c ---- */
+
 HAUL_MUST_CHECK haul_status haul__server_add(haul_server *server, ProtobufCService *service,
                                              bool attaches_itself, haul_error *err);
 
-/* The server's pool of that id, or NULL. */
-haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id);
+/*
+ * Register one method. @wanted: service and index, and how it is served.
+ * Failures: HAUL_INVALID (registered before), HAUL_NOMEM
+ */
+HAUL_MUST_CHECK haul_status haul__server_add_method(haul_server *server,
+                                                    const haul__method *wanted);
+
+/* NULL is allowed. */
+void haul__method_free(haul__method *method);
+
+/* The method of that service, or NULL. */
+const haul__method *haul__server_find_method(const haul_server *server, const char *service,
+                                             unsigned index);
 
 /* ---- listen_unix.c ---- */
 
@@ -216,7 +281,46 @@ void haul__call_unref(haul_call *call);
 /* Free a call that gRPC has not filled in. */
 void haul__call_discard(haul_call *call);
 
+/* What Shorthaul's metadata of the request says. */
+void haul__call_read_metadata(haul_call *call);
+
+/* ---- server_stream.c ---- */
+
+/* @opts: of the server. False without memory. */
+bool haul__hall_init(haul__stream_hall *hall, const haul_server_opts *opts);
+void haul__hall_fini(haul__stream_hall *hall);
+
+/* Have the handler of a stream that has come run, or refuse the call. */
+void haul__hall_enter(haul_call *call);
+
+/* Let the threads go, once no call is left. */
+void haul__hall_end(haul__stream_hall *hall);
+
+/* ---- call_stream.c ---- */
+
+/* Make a call that gRPC has not filled in one that streams. Failures: HAUL_NOMEM. */
+HAUL_MUST_CHECK haul_status haul__call_stream_init(haul_call *call);
+void haul__call_stream_fini(haul_call *call);
+
+/* Make what an ended call had ready for another one. */
+void haul__call_stream_reset(haul__call_stream *stream);
+
+/* Run the handler, and see to the call's end. */
+void haul__call_stream_run(haul_call *call);
+
+/* Whether the call is known to be over; looks, and does not wait. */
+bool haul__call_stream_is_over(void *call);
+
+/* haul_call_put() for calls that stream. */
+HAUL_MUST_CHECK haul_status haul__call_stream_put(haul_call *call, haul_buf *buf, uint64_t len,
+                                                  haul_payload_out *out);
+
 /* ---- call_answer.c ---- */
+
+/* The metadata to send: the application's, and behind it ours, in @ours where there is only ours. */
+void haul__call_initial_metadata(haul_call *call, grpc_op *out_op);
+void haul__call_trailing_metadata(haul_call *call, grpc_metadata ours[HAUL__METADATA_SPARE],
+                                  struct grpc_op_send_status_from_server *out);
 
 /* The closure given to handlers. */
 void haul__call_respond(const ProtobufCMessage *response, void *call);

@@ -111,11 +111,17 @@ static bool on_new(haul__tag *tag, bool ok)
         haul__call_discard(call); /* the server is shutting down */
         return true;
     }
+    haul__method *method = call->method;
     (void)pthread_mutex_lock(&server->mutex);
     size_t n_calls = ++server->n_calls;
     (void)pthread_mutex_unlock(&server->mutex);
     call->deadline_ns = haul__ns_of_gpr(call->details.deadline);
-    if (is_brief(server, call->method, n_calls)) {
+    if (method->stream) {
+        atomic_store(&call->reuse, !request_next(server, method));
+        haul__hall_enter(call);
+        return true;
+    }
+    if (is_brief(server, method, n_calls)) {
         uint64_t run = haul__lead_begin_run(&server->lead);
         serve(call);
         return haul__lead_end_run(&server->lead, run);
@@ -133,7 +139,8 @@ haul_status haul__server_request(haul_call *call)
     if (call->method->registered) {
         error = grpc_server_request_registered_call(
             server->grpc, call->method->registered, &call->grpc, &call->details.deadline,
-            &call->metadata, &call->request_bytes, server->cq, server->cq, &call->on_new);
+            &call->metadata, call->stream ? NULL : &call->request_bytes,
+            call->stream ? call->stream->queue : server->cq, server->cq, &call->on_new);
     } else {
         error = grpc_server_request_call(server->grpc, &call->grpc, &call->details, &call->metadata,
                                          server->cq, server->cq, &call->on_new);

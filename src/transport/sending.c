@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * Sending payloads on a stream: by key within the window, inline where there is no other way.
+ *
+ * Both sides of a stream have one and use it in the thread that sends. It waits in the pool, for a
+ * claim or for a free buffer, and the pool cannot tell it that the stream has ended meanwhile; so
+ * it looks for that by itself every few milliseconds. What it waits for wakes it at once.
+ *
+ * What was put for one message and not sent with it is taken back with that message: nothing
+ * outlives the message it was meant for but what the receiver has yet to claim.
+ */
+
+#include "transport/sending.h"
+
+#include "transport/deadline.h"
+#include "transport/pack.h"
+#include "transport/rewrite.h"
+
+#define LOOK_NS UINT64_C(20000000)
+
+/* More seldom while waiting for a buffer, because each look costs the place in the queue. */
+#define LOOK_ALLOC_NS UINT64_C(200000000)
+
+typedef struct packing {
+    haul__sending *sending;
+    size_t n_gifts;       /* of those put, in the message */
+    size_t n_keys_inline; /* keys that the peer could not open */
+    haul__tally tally;
+    haul__views views;
+} packing;
+
+static bool goes_by_key(const haul__sending *s, const haul_buf *buf, uint64_t len)
+{
+    return s->by_key && s->gifts.pool && haul_buf_pool(buf) == s->gifts.pool && len > 0 &&
+           len >= s->key_threshold_bytes;
+}
+
+/* How long to wait this time; 0 = the time is up. */
+static uint64_t slice_ns(uint64_t until_ns, uint64_t look_ns)
+{
+    uint64_t now = haul__clock_ns();
+    uint64_t left = now < until_ns ? until_ns - now : 0;
+    return left < look_ns ? left : look_ns;
+}
+
+static uint64_t until_ns(int64_t wait_ns)
+{
+    return wait_ns < 0 ? HAUL__NEVER : haul__after_ns((uint64_t)wait_ns);
+}
+
+haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t len, int64_t wait_ns)
+{
+    if (!goes_by_key(s, buf, len)) {
+        return HAUL_OK;
+    }
+    haul_status status = haul__gifts_room(&s->gifts, 0);
+    uint64_t until = status == HAUL_OK ? 0 : until_ns(wait_ns);
+    while (status == HAUL_TIMEOUT) {
+        uint64_t slice = slice_ns(until, LOOK_NS);
+        if (s->is_over(s->stream)) {
+            return HAUL_END;
+        }
+        if (slice == 0) {
+            return HAUL_TIMEOUT;
+        }
+        status = haul__gifts_room(&s->gifts, (int64_t)slice);
+    }
+    return status;
+}
+
+static haul_status put_inline(haul__sending *s, haul_buf *buf, uint64_t len, haul_payload_out *out)
+{
+    haul_key key;
+    haul_view view;
+    haul_status status = haul_buf_share(buf, len, &key);
+    if (status == HAUL_OK) {
+        status = haul_buf_view(buf, &view);
+    }
+    if (status == HAUL_OK) {
+        haul_payload_set_inline(out, view.data, view.len);
+        status = haul__views_add(&s->put_views, &out->payload, &view);
+    }
+    haul_buf_release(buf);
+    return status;
+}
+
+haul_status haul__sending_put(haul__sending *s, haul_buf *buf, uint64_t len, haul_payload_out *out)
+{
+    if (!goes_by_key(s, buf, len)) {
+        return put_inline(s, buf, len, out);
+    }
+    haul_key key;
+    haul_status status = haul__gifts_add(&s->gifts, buf, len, &key);
+    if (status == HAUL_OK) {
+        haul_payload_set_key(out, &key, len);
+    } else if (status == HAUL_PEER_GONE || status == HAUL_INVALID) {
+        status = put_inline(s, buf, len, out); /* a slot that is empty, or none of the pool's */
+    } else {
+        haul_buf_release(buf);
+    }
+    return status;
+}
+
+/* ---- Packing ------------------------------------------------------------------------------- */
+
+static bool stays_key(const haul__sending *s, const haul_key *key)
+{
+    return s->by_key && s->gifts.pool && key->pool_id == haul_pool_id(s->gifts.pool);
+}
+
+static haul_status check_payload(void *ctx, const haul_payload *payload)
+{
+    packing *p = ctx;
+    haul__sending *s = p->sending;
+    haul__payload_kind kind;
+    if (haul__payload_inspect(payload, &kind) != HAUL_OK) {
+        return HAUL_INVALID;
+    }
+    if (kind == HAUL__PAYLOAD_KEY) {
+        haul_key key = haul__key_of(payload->key);
+        if (haul__gifts_use(&s->gifts, &key, &p->n_gifts) == HAUL__GIFT_USED) {
+            return HAUL_INVALID;
+        }
+        if (!stays_key(s, &key)) {
+            p->n_keys_inline++;
+            kind = HAUL__PAYLOAD_INLINE;
+        }
+    }
+    haul__tally_add(&p->tally, kind);
+    return HAUL_OK;
+}
+
+static haul_status inline_payload(void *ctx, const haul_payload *original, haul_payload *copy)
+{
+    packing *p = ctx;
+    const haul__sending *s = p->sending;
+    haul_key key;
+    if (haul_payload_get_key(original, &key) != HAUL_OK || stays_key(s, &key)) {
+        return HAUL_OK;
+    }
+    haul_pool *pool = s->pool_of(s->owner, key.pool_id);
+    haul_view view;
+    haul_status status = pool ? haul_attach(pool, &key, original->length, &view) : HAUL_INVALID;
+    if (status != HAUL_OK) {
+        return status == HAUL_STALE || status == HAUL_NOT_FOUND ? HAUL_INVALID : status;
+    }
+    haul__payload_become_inline(copy, view.data, view.len);
+    return haul__views_add(&p->views, copy, &view);
+}
+
+static haul_status pack(packing *p, const ProtobufCMessage *message, grpc_byte_buffer **out_bytes)
+{
+    haul__sending *s = p->sending;
+    const haul__pack_from from = {
+        .views = {&s->put_views, &p->views}, .pins = s->pins, .max_bytes = s->max_bytes};
+    if (p->n_keys_inline == 0) {
+        return haul__pack(message, &from, out_bytes);
+    }
+    haul__rewrite rewrite = {0};
+    ProtobufCMessage *rewritten;
+    haul_status status =
+        haul__rewrite_message(&rewrite, s->plans->root, message, inline_payload, p, &rewritten);
+    if (status == HAUL_OK) {
+        status = haul__pack(rewritten, &from, out_bytes);
+    }
+    haul__views_fini(&p->views);
+    haul__rewrite_fini(&rewrite);
+    return status;
+}
+
+static haul_status check(packing *p, const ProtobufCMessage *message)
+{
+    const haul__plans *plans = p->sending->plans;
+    if (!message || message->descriptor != plans->type || !protobuf_c_message_check(message)) {
+        return HAUL_INVALID;
+    }
+    return plans->root ? haul__plan_walk(plans->root, message, check_payload, p) : HAUL_OK;
+}
+
+haul_status haul__sending_pack(haul__sending *s, const ProtobufCMessage *message,
+                               grpc_byte_buffer **out_bytes)
+{
+    packing p = {.sending = s};
+    haul_status status = check(&p, message);
+    if (status == HAUL_OK) {
+        status = pack(&p, message, out_bytes);
+    }
+    haul__gifts_sent(&s->gifts, status == HAUL_OK ? p.n_gifts : 0);
+    haul__views_fini(&s->put_views);
+    if (status == HAUL_OK) {
+        s->tally.n_key += p.tally.n_key;
+        s->tally.n_inline += p.tally.n_inline;
+    }
+    return status;
+}
+
+/* ---- The rest ------------------------------------------------------------------------------ */
+
+haul_status haul__sending_alloc(haul__sending *s, haul_pool *pool, uint64_t len,
+                                const haul_alloc_opts *opts, haul_buf **out_buf)
+{
+    if (!opts || opts->struct_size != sizeof(*opts) || opts->wait_ns == 0) {
+        return haul_buf_alloc(pool, len, opts, out_buf);
+    }
+    haul_alloc_opts o = *opts;
+    uint64_t until = until_ns(opts->wait_ns);
+    for (;;) {
+        o.wait_ns = (int64_t)slice_ns(until, LOOK_ALLOC_NS);
+        haul_status status = haul_buf_alloc(pool, len, &o, out_buf);
+        if (status == HAUL_EXHAUSTED) { /* it was not to wait any longer */
+            return HAUL_TIMEOUT;
+        }
+        if (status != HAUL_TIMEOUT) {
+            return status;
+        }
+        if (s->is_over(s->stream)) {
+            return HAUL_END;
+        }
+    }
+}
+
+void haul__sending_settle(haul__sending *s)
+{
+    if (!s->gifts.pool) {
+        return;
+    }
+    while (haul__gifts_wait_all(&s->gifts, 0) != HAUL_OK && !s->is_over(s->stream)) {
+        (void)!haul__gifts_wait_all(&s->gifts, (int64_t)LOOK_NS);
+    }
+}
+
+void haul__sending_fini(haul__sending *s)
+{
+    haul__gifts_fini(&s->gifts);
+    haul__views_fini(&s->put_views);
+}

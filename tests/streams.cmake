@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Shorthaul authors
+
+# Calls that stream: a service of their own, in one process and in several.
+haul_protobuf_c(TARGET stream_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
+                PROTOS stream_test.proto)
+add_library(stream_test STATIC lib/stream_test.c)
+target_link_libraries(stream_test
+  PUBLIC transport_test stream_test_proto
+  PRIVATE shorthaul_flags PkgConfig::CMOCKA)
+
+foreach(name IN ITEMS stream)
+  haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS stream_test
+            LABELS process)
+endforeach()
