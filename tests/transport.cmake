@@ -16,11 +16,13 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS call creds hostile keepalive keys lane life limits listen
+foreach(name IN ITEMS badinput call creds hostile keepalive keys lane life limits listen
                       loan metadata death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
+
+target_sources(test_transport_badinput PRIVATE lib/h2.c limits/limits.c)
 
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 target_sources(test_transport_creds PRIVATE lib/certs.c)

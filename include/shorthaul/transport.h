@@ -208,7 +208,8 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_server_start(haul_server *server, haul
 
 /*
  * Take no new calls, let those in flight finish for @grace_ns, cancel the rest, stop the threads.
- * Waits for every handler: one that keeps its call must still end it.
+ * Waits for every handler: one that keeps its call must still end it. Clients that do not read are
+ * not waited for: half a second later their connections are shut down.
  *
  * Threads:  not from a handler.   Blocking: until done.
  */
@@ -337,7 +338,12 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_channel_open(const char *address,
                                                        const haul_channel_opts *opts,
                                                        haul_channel **out_channel, haul_error *err);
 
-/* Cancel the calls in flight, wait until they have returned, and free. NULL is allowed. */
+/*
+ * Cancel the calls in flight, wait until they have returned, and free. NULL is allowed.
+ *
+ * Blocking: while gRPC writes bytes of a buffer to a server that does not read, until it reads or
+ *           dies.
+ */
 HAUL_API void haul_channel_close(haul_channel *channel);
 
 typedef struct haul_call_opts {

@@ -66,6 +66,14 @@ static haul_status try_abstract(const char *name, haul_error *err)
     return failed ? haul__fail_errno(err, failed, "unix-abstract:%s", name) : HAUL_OK;
 }
 
+static haul_status add_abstract(haul_server *server, const char *name)
+{
+    char sun_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = {0};
+    size_t n = strlen(name);
+    memcpy(sun_path + 1, name, n); /* its length has been looked at */
+    return haul__listener_add(&server->listeners, 0, sun_path, n + 1);
+}
+
 /* Take "host:port" or "[host]:port" apart, in place. */
 static bool split(char *address, char **out_host, char **out_port)
 {
@@ -137,7 +145,12 @@ static haul_status listen_at(haul_server *server, const char *address, uint32_t 
         return status;
     }
     *out_port = haul__listen_grpc(server, address, credentials);
-    return *out_port > 0 ? HAUL_OK : haul__fail(err, HAUL_SYSTEM, "cannot listen at %s", address);
+    if (*out_port <= 0) {
+        return haul__fail(err, HAUL_SYSTEM, "cannot listen at %s", address);
+    }
+    status = abstract ? add_abstract(server, address + strlen(ABSTRACT_PREFIX))
+                      : haul__listener_add(&server->listeners, *out_port, NULL, 0);
+    return status == HAUL_OK ? HAUL_OK : haul__fail(err, status, "%s", address);
 }
 
 haul_status haul_server_listen_with(haul_server *server, const char *address,
@@ -164,7 +177,6 @@ haul_status haul_server_listen_with(haul_server *server, const char *address,
     if (status != HAUL_OK) {
         return status;
     }
-    server->n_addresses++;
     if (out_port) {
         *out_port = port;
     }

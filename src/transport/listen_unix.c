@@ -182,6 +182,13 @@ haul_status haul__listen_unix(haul_server *server, const char *path, uint32_t mo
     if (status == HAUL_OK) {
         status = publish(&w);
     }
+    if (status == HAUL_OK) {
+        /* Connections keep the name that the socket was bound to. */
+        status = haul__listener_add(&server->listeners, 0, w.fresh, strlen(w.fresh));
+        if (status != HAUL_OK) {
+            (void)unlink(path);
+        }
+    }
     close_workshop(&w);
     if (status != HAUL_OK) {
         free(file);

@@ -29,6 +29,7 @@
 #include "transport/grpc_args.h"
 
 #define GIVE_NS_DEFAULT        UINT64_C(60000000000)
+#define CUT_NS                 UINT64_C(500000000) /* for clients to read that it is over */
 #define THREADS_MAX            1024
 #define STREAM_GIVE_NS_DEFAULT UINT64_C(600000000000)
 #define THREADS_MIN            2 /* so that one can notice what happens while the other runs a handler */
@@ -180,7 +181,7 @@ haul_status haul_server_start(haul_server *server, haul_error *err)
     if (server->phase != HAUL__SERVER_NEW) {
         return haul__fail(err, HAUL_INVALID, "server: started before");
     }
-    if (server->n_addresses == 0) {
+    if (!server->listeners) {
         return haul__fail(err, HAUL_INVALID, "server: no address to listen at");
     }
     server->threads = calloc(server->n_threads, sizeof(*server->threads));
@@ -225,8 +226,14 @@ static void end_calls(haul_server *server, uint64_t grace_ns)
     /* Also closes the connections; left to themselves, idle clients would take seconds. */
     grpc_server_cancel_all_calls(server->grpc);
     (void)pthread_mutex_lock(&server->mutex);
+    until = haul__after_ns(CUT_NS);
     while (!server->shut_down || server->n_calls > 0) {
-        (void)pthread_cond_wait(&server->changed, &server->mutex);
+        if (!haul__cond_wait_until(&server->changed, &server->mutex, until)) {
+            (void)pthread_mutex_unlock(&server->mutex);
+            haul__cut(server->listeners);
+            (void)pthread_mutex_lock(&server->mutex);
+            until = haul__after_ns(CUT_NS);
+        }
     }
     (void)pthread_mutex_unlock(&server->mutex);
 }
@@ -287,6 +294,7 @@ void haul_server_destroy(haul_server *server)
     }
     grpc_server_destroy(server->grpc);
     grpc_completion_queue_destroy(server->cq);
+    haul__listeners_free(&server->listeners);
     while (server->methods) {
         haul__method *next = server->methods->next;
         haul__method_free(server->methods);

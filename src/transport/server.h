@@ -13,6 +13,7 @@
 #include "transport/container.h"
 #include "transport/cq.h"
 #include "transport/creds.h"
+#include "transport/cut.h"
 #include "transport/lead.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
@@ -110,7 +111,7 @@ struct haul_server {
     haul__method *methods;
     haul__method *unknown; /* the last resort, in no list */
     haul__socket_file *socket_files;
-    unsigned n_addresses;
+    haul__listener *listeners;
     pthread_t *threads;
     ProtobufCService lane; /* server_lane.c */
     char lane_text[HAUL__LANE_TEXT_BYTES];
