@@ -25,10 +25,6 @@
 #include "pool/take.h"
 #include "pool/wait.h"
 
-/* Waiters look for the dead by themselves this often, in case no sidecar does: a lock test per slot
- * in use is a few microseconds. */
-#define REAP_WHILE_WAITING_NS 20000000u
-
 static const haul_alloc_opts default_opts = {
     .struct_size = sizeof(haul_alloc_opts), .policy = HAUL_ALLOC_DEFAULT, .wait_ns = 0};
 
@@ -139,17 +135,6 @@ static bool has_queue(const haul_pool *pool, uint32_t c)
            haul__queue_length(pool, c) > 0;
 }
 
-/* How long to sleep; 0 = the time is up. */
-static uint64_t nap_ns(uint64_t start, int64_t wait_ns)
-{
-    if (wait_ns < 0) {
-        return REAP_WHILE_WAITING_NS;
-    }
-    uint64_t waited = haul__now_ns() - start;
-    uint64_t left = waited < (uint64_t)wait_ns ? (uint64_t)wait_ns - waited : 0;
-    return left < REAP_WHILE_WAITING_NS ? left : REAP_WHILE_WAITING_NS;
-}
-
 /*
  * Wait in turn. Whoever has not looked for a nap's time looks, whoever's turn it is: those in front
  * may be dead, stopped or forged, somebody may have died who wakes nobody, and wake-ups may come
@@ -161,14 +146,14 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
     uint64_t looked = start;
     for (;;) {
         uint32_t prepared = haul__wait_prepare(pool);
-        if (haul__queue_is_first(pool, place) || haul__now_ns() - looked >= REAP_WHILE_WAITING_NS) {
+        if (haul__queue_is_first(pool, place) || haul__now_ns() - looked >= HAUL__NAP_NS) {
             haul_status s = attempt_thoroughly(pool, rq, out_buf);
             if (s != HAUL_EXHAUSTED) {
                 return s;
             }
             looked = haul__now_ns();
         }
-        uint64_t nap = nap_ns(start, wait_ns);
+        uint64_t nap = haul__nap_ns(start, wait_ns);
         if (nap == 0) {
             return HAUL_TIMEOUT;
         }

@@ -16,8 +16,6 @@
 #include "pool/reap.h"
 #include "pool/wait.h"
 
-#define NAP_NS UINT64_C(20000000)
-
 /* Whether the gift is still waiting for its recipient. */
 static haul_status look(haul_pool *pool, const haul_key *key, bool *out_waits)
 {
@@ -25,16 +23,6 @@ static haul_status look(haul_pool *pool, const haul_key *key, bool *out_waits)
     haul_status s = haul__look_up_gift(pool, key, &word);
     *out_waits = s == HAUL_OK;
     return s == HAUL_STALE ? HAUL_OK : s;
-}
-
-static uint64_t nap_ns(uint64_t start, int64_t wait_ns)
-{
-    if (wait_ns < 0) {
-        return NAP_NS;
-    }
-    uint64_t waited = haul__now_ns() - start;
-    uint64_t left = waited < (uint64_t)wait_ns ? (uint64_t)wait_ns - waited : 0;
-    return left < NAP_NS ? left : NAP_NS;
 }
 
 haul_status haul_pool_wait_claimed(haul_pool *pool, const haul_key *key, int64_t wait_ns)
@@ -52,12 +40,12 @@ haul_status haul_pool_wait_claimed(haul_pool *pool, const haul_key *key, int64_t
         if (s != HAUL_OK || !waits) {
             return s;
         }
-        uint64_t nap = nap_ns(start, wait_ns);
+        uint64_t nap = haul__nap_ns(start, wait_ns);
         if (nap == 0) {
             break;
         }
         haul__wait(pool, prepared, nap);
-        if (haul__now_ns() - looked >= NAP_NS) {
+        if (haul__now_ns() - looked >= HAUL__NAP_NS) {
             (void)haul__reap_dead(pool);
             looked = haul__now_ns();
         }

@@ -27,6 +27,16 @@ uint64_t haul__now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t haul__nap_ns(uint64_t start, int64_t wait_ns)
+{
+    if (wait_ns < 0) {
+        return HAUL__NAP_NS;
+    }
+    uint64_t waited = haul__now_ns() - start;
+    uint64_t left = waited < (uint64_t)wait_ns ? (uint64_t)wait_ns - waited : 0;
+    return left < HAUL__NAP_NS ? left : HAUL__NAP_NS;
+}
+
 void haul__wake_waiters(haul_pool *pool)
 {
     haul__a32 *word = &haul__header_of(pool)->wake;

@@ -20,6 +20,14 @@ void haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns);
 
 uint64_t haul__now_ns(void);
 
+/* Waiters look for the dead by themselves this often, in case no sidecar does: a lock test per slot
+ * in use is a few microseconds. */
+#define HAUL__NAP_NS UINT64_C(20000000)
+
+/* How long to sleep at a time when waiting since @start for @wait_ns (<0: without end); 0: the time is
+ * up. */
+uint64_t haul__nap_ns(uint64_t start, int64_t wait_ns);
+
 static inline void haul__wake(haul_pool *pool)
 {
     if (haul__load32_seq(&haul__header_of(pool)->wake) & 1) {
