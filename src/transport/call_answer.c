@@ -153,6 +153,7 @@ static haul_status pack_answer(haul_call *call, const ProtobufCMessage *response
     }
     const haul__pack_from from = {.views = {&call->answer_views, &call->request_views},
                                   .pins = &call->server->pins,
+                                  .place = call->server->place,
                                   .max_bytes = call->server->max_send_bytes};
     return haul__pack(response, &from, &call->answer_bytes);
 }

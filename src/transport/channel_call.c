@@ -83,8 +83,10 @@ static haul_status inline_payload(void *ctx, const haul_payload *original, haul_
 
 static haul_status pack(journey *j, grpc_byte_buffer **out_bytes)
 {
-    const haul__pack_from from = {
-        .views = {&j->views}, .pins = &j->channel->pins, .max_bytes = j->channel->max_send_bytes};
+    const haul__pack_from from = {.views = {&j->views},
+                                  .place = j->channel->place,
+                                  .pins = &j->channel->pins,
+                                  .max_bytes = j->channel->max_send_bytes};
     size_t n_keys = j->n_large_keys + j->n_small_keys;
     if (n_keys == 0 || (j->by_key && j->n_small_keys == 0)) {
         return haul__pack(j->request, &from, out_bytes);

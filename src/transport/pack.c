@@ -8,13 +8,15 @@
  * several: protobuf-c hands `bytes` fields to a buffer's append function as they are, so those that
  * lie in a pinned view are not copied but referred to. All other bytes are copied, however many
  * they are: a call can be over (cancelled, past its deadline) while gRPC has its message still in a
- * queue, and then its author may do with his memory what he likes.
+ * queue, and then its author may do with his memory what he likes. The copy of many bytes is made to
+ * memory that is kept (place.c), for fresh memory costs more than the copy.
  *
  * Each call packs for itself, in whatever thread it runs.
  */
 
 #include "transport/pack.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +24,17 @@
 
 #define MESSAGE_MAX UINT32_MAX
 
+/* gRPC's own allocator ends the process where there is no memory; up to here that is theirs. */
+#define GRPC_ALLOC_MAX 65536
+
+/* Bytes from here on are copied to memory that is kept for the next ones. */
+#define ROOM_MIN GRPC_ALLOC_MAX
+
 /* Fewer bytes than these are cheaper to copy than to send as a piece of their own. */
 #define PIN_MIN_BYTES 8192
 
 #define CHUNK_BYTES  4096
 #define SMALL_SLICES 8
-
-/* gRPC's own allocator ends the process where there is no memory; up to here that is theirs. */
-#define GRPC_ALLOC_MAX 65536
 
 typedef struct packer {
     ProtobufCBuffer base; /* first: the append function is given its address */
@@ -92,6 +97,42 @@ static haul_status append_copy(packer *p, const uint8_t *data, size_t len)
     return HAUL_OK;
 }
 
+/* A copy of large bytes, until gRPC has written it. Made by one thread and undone by whichever of
+ * gRPC's lets go last: @posted is to ThreadSanitizer what it is in pin.c. */
+typedef struct copied {
+    haul__place *place;
+    haul__room room;
+    atomic_bool posted;
+} copied;
+
+static void let_go(void *user_data)
+{
+    copied *c = user_data;
+    (void)atomic_load_explicit(&c->posted, memory_order_acquire);
+    haul__room_give_back(c->place, &c->room);
+    haul__place_unref(c->place);
+    free(c);
+}
+
+static haul_status append_room(packer *p, const uint8_t *data, size_t len)
+{
+    copied *c = malloc(sizeof(*c));
+    if (!c || haul__room_take(p->from->place, len, false, &c->room) != HAUL_OK) {
+        free(c);
+        return HAUL_NOMEM;
+    }
+    c->place = p->from->place;
+    haul__place_ref(c->place);
+    memcpy(c->room.data, data, len);
+    atomic_store_explicit(&c->posted, true, memory_order_release);
+    grpc_slice slice = grpc_slice_new_with_user_data(c->room.data, len, let_go, c);
+    if (!end_chunk(p)) {
+        grpc_slice_unref(slice);
+        return HAUL_NOMEM;
+    }
+    return add_slice(p, slice) ? HAUL_OK : HAUL_NOMEM;
+}
+
 static haul_status append_pinned(packer *p, const uint8_t *data, size_t len)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -116,8 +157,11 @@ static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
     if (p->status != HAUL_OK || len == 0) {
         return;
     }
-    haul_status status = len < PIN_MIN_BYTES ? HAUL_NOT_FOUND : append_pinned(p, data, len);
-    p->status = status == HAUL_NOT_FOUND ? append_copy(p, data, len) : status;
+    p->status = len < PIN_MIN_BYTES ? HAUL_NOT_FOUND : append_pinned(p, data, len);
+    if (p->status == HAUL_NOT_FOUND) {
+        bool large = len >= ROOM_MIN && p->from->place;
+        p->status = large ? append_room(p, data, len) : append_copy(p, data, len);
+    }
 }
 
 static haul_status pack_in_pieces(const ProtobufCMessage *message, const haul__pack_from *from,
@@ -141,23 +185,12 @@ static haul_status pack_in_pieces(const ProtobufCMessage *message, const haul__p
     return p.status;
 }
 
-static haul_status pack_in_one(const ProtobufCMessage *message, size_t size,
-                               grpc_byte_buffer **out_bytes)
+static void pack_in_one(const ProtobufCMessage *message, size_t size, grpc_byte_buffer **out_bytes)
 {
-    grpc_slice slice;
-    if (size <= GRPC_ALLOC_MAX) {
-        slice = grpc_slice_malloc(size);
-    } else {
-        void *bytes = haul__large_alloc(size);
-        if (!bytes) {
-            return HAUL_NOMEM;
-        }
-        slice = grpc_slice_new(bytes, size, haul__large_free);
-    }
+    grpc_slice slice = grpc_slice_malloc(size);
     (void)protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
     *out_bytes = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
-    return HAUL_OK;
 }
 
 haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *from,
@@ -167,10 +200,14 @@ haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *f
     if (size > MESSAGE_MAX || (from->max_bytes != 0 && size > from->max_bytes)) {
         return HAUL_TOO_BIG;
     }
+    if (size >= ROOM_MIN) {
+        return pack_in_pieces(message, from, out_bytes);
+    }
     for (size_t i = 0; i < 2 && size >= PIN_MIN_BYTES; i++) {
         if (from->views[i] && haul__views_hold_pool_memory(from->views[i])) {
             return pack_in_pieces(message, from, out_bytes);
         }
     }
-    return pack_in_one(message, size, out_bytes);
+    pack_in_one(message, size, out_bytes);
+    return HAUL_OK;
 }
