@@ -16,7 +16,7 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS badinput call creds hostile keepalive keys lane life limits listen
+foreach(name IN ITEMS badinput call creds hostile keepalive keys lane life limits listen path)
                       loan metadata death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)

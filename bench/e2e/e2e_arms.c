@@ -30,9 +30,11 @@ static bool call_touch(e2e *e, haul_payload *data, bool whole, int path, uint64_
     Bench__V1__TouchRequest request = BENCH__V1__TOUCH_REQUEST__INIT;
     request.data = data;
     request.whole = whole;
+    /* What is to be timed inline would go by key otherwise. */
+    haul_call_opts opts = {.struct_size = sizeof(opts), .inline_only = path == HAUL_PATH_INLINE};
     haul_reply *reply = NULL;
     haul_status status = haul_channel_call(e->channel, &bench__v1__bench_service__descriptor, 0,
-                                           &request.base, NULL, &reply);
+                                           &request.base, &opts, &reply);
     if (status != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: call: %s\n", haul_status_name(status));
         return false;

@@ -76,6 +76,14 @@ typedef enum haul_metadata_when {
     HAUL_METADATA_TRAILING = 1
 } haul_metadata_when;
 
+/* Payloads that went one way and the other. Empty ones are not counted. */
+typedef struct haul_traffic {
+    uint64_t n_by_key;
+    uint64_t n_inline;
+    uint64_t bytes_by_key;
+    uint64_t bytes_inline;
+} haul_traffic;
+
 /* ---- Payload fields ------------------------------------------------------------------------ */
 
 /*
@@ -218,6 +226,24 @@ HAUL_API void haul_server_stop(haul_server *server, uint64_t grace_ns);
 /* Stop without grace if running, and free. NULL is allowed. */
 HAUL_API void haul_server_destroy(haul_server *server);
 
+typedef struct haul_server_stats {
+    size_t struct_size; /* sizeof(haul_server_stats), set by the caller */
+    uint64_t n_calls;   /* that were answered, however */
+    uint64_t n_failed;  /* those of them that were not answered OK */
+    haul_traffic requests;
+    haul_traffic answers;
+    uint64_t n_refused;   /* calls refused because a key could not be attached */
+    uint64_t n_exhausted; /* times that haul_call_alloc() found no buffer */
+} haul_server_stats;
+
+/*
+ * What a server has done since it was created. Others go on meanwhile: sums may be off by a call.
+ *
+ * Blocking: never.   Failures: HAUL_INVALID (struct_size)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_server_get_stats(haul_server *server,
+                                                           haul_server_stats *out_stats);
+
 /* ---- In a handler -------------------------------------------------------------------------- */
 
 /*
@@ -308,11 +334,25 @@ HAUL_API size_t haul_call_request_bytes(const haul_call *call);
 
 /* ---- Client -------------------------------------------------------------------------------- */
 
+/* For haul_channel_opts.key_threshold_bytes. */
+#define HAUL_KEY_ALWAYS        1        /* by key whatever there is */
+#define HAUL_KEY_THRESHOLD_MAX 20000000 /* from here on by key always; larger numbers mean this */
+
+/* What becomes of a payload that is worth a buffer, and the pool has none. */
+typedef enum haul_if_exhausted {
+    HAUL_EXHAUSTED_DEFAULT = 0, /* of a call: as the channel says; of a channel: inline */
+    HAUL_EXHAUSTED_INLINE = 1,  /* it is sent inline */
+    HAUL_EXHAUSTED_FAIL = 2     /* the call ends RESOURCE_EXHAUSTED, and nothing is sent */
+} haul_if_exhausted;
+
 typedef struct haul_channel_opts {
     size_t struct_size; /* sizeof(haul_channel_opts) */
     haul_pool *pool;    /* the pool to send and receive by key with; borrowed; NULL = inline */
     size_t max_message_bytes; /* larger answers get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
-    uint64_t key_threshold_bytes; /* payloads below it are sent inline even where a key would do */
+    /* Payloads of fewer bytes are sent inline even where a key would do. 0: those that lie in
+     * ordinary memory from where on a buffer is cheaper, which is measured on this host when it first
+     * matters, in less than a millisecond; those that carry a key never. */
+    uint64_t key_threshold_bytes;
     const haul_credentials *credentials; /* borrowed for the time of the call; NULL = insecure */
 
     size_t max_send_bytes;     /* larger requests are not sent: RESOURCE_EXHAUSTED; 0 = no bound */
@@ -325,6 +365,11 @@ typedef struct haul_channel_opts {
     uint64_t keepalive_interval_ns; /* since the last byte came; 0 = none; below 100 ms is 100 ms */
     uint64_t keepalive_timeout_ns;  /* how long to wait for the answer to a ping; 0 = 20 s */
     bool keepalive_idle;            /* also while there are no calls */
+
+    /* How a buffer is taken for a payload that lies in ordinary memory; copied. NULL =
+     * HAUL_ALLOC_DEFAULT, without waiting. Nobody waits past the call's deadline. */
+    const haul_alloc_opts *alloc;
+    haul_if_exhausted if_exhausted; /* and if none can be had */
 } haul_channel_opts;
 
 /*
@@ -346,6 +391,26 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_channel_open(const char *address,
  */
 HAUL_API void haul_channel_close(haul_channel *channel);
 
+typedef struct haul_channel_stats {
+    size_t struct_size; /* sizeof(haul_channel_stats), set by the caller */
+    uint64_t n_calls;   /* that have ended, however */
+    uint64_t n_failed;  /* those of them that did not end OK */
+    haul_traffic requests;
+    haul_traffic answers;
+    uint64_t n_copied;            /* payloads copied to a buffer to be sent by key */
+    uint64_t n_resent;            /* calls sent again inline, because a key was refused */
+    uint64_t n_exhausted;         /* payloads for which the pool had no buffer */
+    uint64_t key_threshold_bytes; /* in force; 0 = it has not mattered yet */
+} haul_channel_stats;
+
+/*
+ * What a channel has done since it was opened. Others go on meanwhile: sums may be off by a call.
+ *
+ * Blocking: never.   Failures: HAUL_INVALID (struct_size)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_channel_get_stats(haul_channel *channel,
+                                                            haul_channel_stats *out_stats);
+
 typedef struct haul_call_opts {
     size_t struct_size;  /* sizeof(haul_call_opts) */
     int64_t timeout_ns;  /* <= 0: no deadline */
@@ -358,13 +423,17 @@ typedef struct haul_call_opts {
                           * channel's pool is lent to the server for the time of the call (60 s if it
                           * has no deadline), which then need not allocate. Where the lane is not
                           * proven, or there is no buffer, the call goes without */
+    const haul_alloc_opts *alloc; /* for this call; borrowed; NULL = as the channel says */
+    haul_if_exhausted if_exhausted;
 } haul_call_opts;
 
 /*
  * Call a unary method and wait for its answer. Payloads of the request that carry keys of the
  * channel's pool are sent by key once the lane is proven (one probe per connection, made by the
  * first call that needs it) and inline otherwise; if the server refuses a key the call is sent
- * again, inline, within the same deadline. @request is the same afterwards as before.
+ * again, inline, within the same deadline. Payloads in ordinary memory that reach the channel's
+ * threshold are copied to a buffer of the pool, for the time of the call, and sent by key likewise.
+ * @request is the same afterwards as before.
  *
  * @service, @method_index: from the generated code, such as &digest__service__descriptor, 0.
  * @out_reply: set on HAUL_OK only. HAUL_OK means that the call ended, with whatever gRPC status:

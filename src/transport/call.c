@@ -146,10 +146,11 @@ static haul_status open_payload(void *ctx, const haul_payload *payload)
         status = open_key(call, payload, &view);
         if (status != HAUL_OK) {
             call->key_refused = true;
+            haul__count(&call->server->counters.n_refused);
             return HAUL_STALE;
         }
     }
-    haul__tally_add(&call->request_tally, kind);
+    haul__tally_add(&call->request_tally, kind, payload->length);
     return haul__views_add(&call->request_views, payload, &view);
 }
 

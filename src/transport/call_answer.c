@@ -30,8 +30,13 @@ haul_status haul_call_alloc(haul_call *call, uint64_t len, const haul_alloc_opts
     if (!pool) {
         return HAUL_NOT_FOUND;
     }
-    return call->stream ? haul__sending_alloc(&call->stream->sending, pool, len, opts, out_buf)
-                        : haul_buf_alloc(pool, len, opts, out_buf);
+    haul_status status = call->stream
+                             ? haul__sending_alloc(&call->stream->sending, pool, len, opts, out_buf)
+                             : haul_buf_alloc(pool, len, opts, out_buf);
+    if (status == HAUL_EXHAUSTED || status == HAUL_TIMEOUT) {
+        haul__count(&call->server->counters.n_exhausted);
+    }
+    return status;
 }
 
 /* Room for one more, so that nothing is given that would not be remembered. */
@@ -135,7 +140,7 @@ static haul_status check_answer(void *ctx, const haul_payload *payload)
         }
         given->in_answer = true;
     }
-    haul__tally_add(&call->answer_tally, kind);
+    haul__tally_add(&call->answer_tally, kind, payload->length);
     return HAUL_OK;
 }
 
@@ -254,6 +259,8 @@ static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text
  * it; its views go before, so that he finds his buffers free. */
 static void finish(haul_call *call, grpc_status_code code, const char *text)
 {
+    haul__count_call(&call->server->counters, code == GRPC_STATUS_OK, &call->request_tally,
+                     &call->answer_tally);
     haul__views_fini(&call->request_views);
     haul__views_fini(&call->answer_views);
     grpc_slice slice;

@@ -70,6 +70,7 @@ static void begin(haul_call *call)
     s->sending = (haul__sending){
         .plans = &call->method->output,
         .pins = &server->pins,
+        .place = server->place,
         .max_bytes = server->max_send_bytes,
         .by_key = call->accept_pool != NULL,
         .pool_of = pool_of,
@@ -193,8 +194,7 @@ haul_status haul_call_receive(haul_call *call, int64_t timeout_ns, haul_received
     if (status != HAUL_OK) {
         return spoil(call, status);
     }
-    call->request_tally.n_key += received->tally.n_key;
-    call->request_tally.n_inline += received->tally.n_inline;
+    haul__tally_merge(&call->request_tally, &received->tally);
     *out_received = received;
     return HAUL_OK;
 }
@@ -268,6 +268,8 @@ void haul_call_finish(haul_call *call, grpc_status_code code, const char *text)
         code = s->spoiled;
         text = s->spoiled_text;
     }
+    haul__count_call(&call->server->counters, code == GRPC_STATUS_OK, &call->request_tally,
+                     &call->answer_tally);
     grpc_slice slice = grpc_slice_from_copied_string(text ? text : "");
     grpc_metadata ours[HAUL__METADATA_SPARE];
     grpc_op ops[2];

@@ -63,6 +63,9 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     if (opts) {
         o = *opts;
     }
+    if (o.alloc && o.alloc->struct_size != sizeof(*o.alloc)) {
+        return haul__fail(err, HAUL_INVALID, "channel: the options for buffers are not valid");
+    }
     if (o.pool && haul_pool_participant(o.pool) == 0) {
         return haul__fail(err, HAUL_INVALID,
                           "channel: the pool has not been joined, only observed");
@@ -84,7 +87,11 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     channel->grpc = haul__grpc_channel_create(address, &o, credentials);
     haul__channel_creds_release(o.credentials, credentials);
     channel->pool = o.pool;
-    channel->key_threshold_bytes = o.key_threshold_bytes;
+    haul__threshold_init(&channel->threshold, o.key_threshold_bytes);
+    channel->alloc =
+        o.alloc ? *o.alloc
+                : (haul_alloc_opts){.struct_size = sizeof(*o.alloc), .policy = HAUL_ALLOC_DEFAULT};
+    channel->if_exhausted = o.if_exhausted;
     channel->max_send_bytes = o.max_send_bytes;
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
@@ -242,4 +249,12 @@ void haul__channel_leave(haul_channel *channel, haul__flight *flight)
         (void)pthread_cond_broadcast(&channel->changed);
     }
     (void)pthread_mutex_unlock(&channel->mutex);
+}
+
+bool haul__channel_is_closing(haul_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    bool closing = channel->closing;
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return closing;
 }

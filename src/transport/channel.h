@@ -16,6 +16,8 @@
 #include "transport/pin.h"
 #include "transport/place.h"
 #include "transport/plan.h"
+#include "transport/stats.h"
+#include "transport/threshold.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
 
@@ -51,10 +53,13 @@ struct haul_channel {
     /* Constant. */
     grpc_channel *grpc;
     haul_pool *pool;
-    uint64_t key_threshold_bytes;
+    haul__threshold threshold; /* what is measured of it changes once */
+    haul_alloc_opts alloc;     /* how buffers are taken for requests */
+    haul_if_exhausted if_exhausted;
     size_t max_send_bytes;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
+    haul__counters counters;
     haul__pins pins;
     haul__place *place;    /* for what comes inline */
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC that may block */
@@ -118,6 +123,8 @@ HAUL_MUST_CHECK haul_status haul__channel_method(haul_channel *channel,
 /* Enter a call into the list; HAUL_INVALID once the channel is being closed. */
 HAUL_MUST_CHECK haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight);
 void haul__channel_leave(haul_channel *channel, haul__flight *flight);
+
+bool haul__channel_is_closing(haul_channel *channel);
 
 /* ---- channel_attempt.c ---- */
 

@@ -23,10 +23,23 @@ const char *haul_path_name(haul_path path)
     return "unknown";
 }
 
-void haul__tally_add(haul__tally *tally, haul__payload_kind kind)
+void haul__tally_add(haul__tally *tally, haul__payload_kind kind, uint64_t len)
 {
-    tally->n_key += kind == HAUL__PAYLOAD_KEY;
-    tally->n_inline += kind == HAUL__PAYLOAD_INLINE;
+    if (kind == HAUL__PAYLOAD_KEY) {
+        tally->n_key++;
+        tally->key_bytes += len;
+    } else if (kind == HAUL__PAYLOAD_INLINE) {
+        tally->n_inline++;
+        tally->inline_bytes += len;
+    }
+}
+
+void haul__tally_merge(haul__tally *tally, const haul__tally *more)
+{
+    tally->n_key += more->n_key;
+    tally->n_inline += more->n_inline;
+    tally->key_bytes += more->key_bytes;
+    tally->inline_bytes += more->inline_bytes;
 }
 
 haul_path haul__tally_path(const haul__tally *tally)

@@ -12,10 +12,15 @@
 typedef struct haul__tally {
     size_t n_key;
     size_t n_inline;
+    uint64_t key_bytes;
+    uint64_t inline_bytes;
 } haul__tally;
 
 /* An empty payload travels no way at all and is not counted. */
-void haul__tally_add(haul__tally *tally, haul__payload_kind kind);
+void haul__tally_add(haul__tally *tally, haul__payload_kind kind, uint64_t len);
+
+/* Add what @more has counted. */
+void haul__tally_merge(haul__tally *tally, const haul__tally *more);
 
 haul_path haul__tally_path(const haul__tally *tally);
 

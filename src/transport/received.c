@@ -66,7 +66,7 @@ static haul_status open_payload(void *ctx, const haul_payload *payload)
     if (status != HAUL_OK) {
         return status;
     }
-    haul__tally_add(&o->received->tally, kind);
+    haul__tally_add(&o->received->tally, kind, payload->length);
     return haul__views_add(&o->received->views, payload, &view);
 }
 

@@ -43,7 +43,7 @@ static haul_status take_payload(void *ctx, const haul_payload *payload)
     if (status != HAUL_OK) {
         return status;
     }
-    haul__tally_add(&t->reply->answer_tally, kind);
+    haul__tally_add(&t->reply->answer_tally, kind, payload->length);
     return haul__views_add(&t->reply->views, payload, &view);
 }
 

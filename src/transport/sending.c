@@ -128,7 +128,7 @@ static haul_status check_payload(void *ctx, const haul_payload *payload)
             kind = HAUL__PAYLOAD_INLINE;
         }
     }
-    haul__tally_add(&p->tally, kind);
+    haul__tally_add(&p->tally, kind, payload->length);
     return HAUL_OK;
 }
 
@@ -153,8 +153,10 @@ static haul_status inline_payload(void *ctx, const haul_payload *original, haul_
 static haul_status pack(packing *p, const ProtobufCMessage *message, grpc_byte_buffer **out_bytes)
 {
     haul__sending *s = p->sending;
-    const haul__pack_from from = {
-        .views = {&s->put_views, &p->views}, .pins = s->pins, .max_bytes = s->max_bytes};
+    const haul__pack_from from = {.views = {&s->put_views, &p->views},
+                                  .pins = s->pins,
+                                  .place = s->place,
+                                  .max_bytes = s->max_bytes};
     if (p->n_keys_inline == 0) {
         return haul__pack(message, &from, out_bytes);
     }
@@ -190,8 +192,7 @@ haul_status haul__sending_pack(haul__sending *s, const ProtobufCMessage *message
     haul__gifts_sent(&s->gifts, status == HAUL_OK ? p.n_gifts : 0);
     haul__views_fini(&s->put_views);
     if (status == HAUL_OK) {
-        s->tally.n_key += p.tally.n_key;
-        s->tally.n_inline += p.tally.n_inline;
+        haul__tally_merge(&s->tally, &p.tally);
     }
     return status;
 }

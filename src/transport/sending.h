@@ -19,6 +19,7 @@ typedef struct haul__mark {
 typedef struct haul__sending {
     const haul__plans *plans;
     haul__pins *pins;
+    haul__place *place;
     size_t max_bytes; /* of a message; 0 = what gRPC can */
     uint64_t key_threshold_bytes;
     bool by_key;           /* the peer opens keys of gifts.pool */

@@ -22,6 +22,7 @@
 #include "transport/place.h"
 #include "transport/plan.h"
 #include "transport/sending.h"
+#include "transport/stats.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
 
@@ -117,6 +118,7 @@ struct haul_server {
     char lane_text[HAUL__LANE_TEXT_BYTES];
 
     haul__lead lead;
+    haul__counters counters;
     haul__pins pins;
     haul__place *place;    /* for what comes inline */
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC */

@@ -42,8 +42,9 @@ static void choose_path(haul_stream *s, const haul_stream_opts *o)
     s->sending = (haul__sending){
         .plans = &a->method->input,
         .pins = &channel->pins,
+        .place = channel->place,
         .max_bytes = channel->max_send_bytes,
-        .key_threshold_bytes = channel->key_threshold_bytes,
+        .key_threshold_bytes = channel->threshold.chosen, /* what is put is in a buffer */
         .by_key = peer != 0,
         .pool_of = pool_of,
         .owner = s,
@@ -175,6 +176,8 @@ static void fill_reply(haul_stream *s)
         haul__reply_spoil(s->reply, s->spoiled, s->spoiled_text);
     }
     s->reply->request_tally = s->sending.tally;
+    haul__count_call(&s->channel->counters, s->reply->code == GRPC_STATUS_OK,
+                     &s->reply->request_tally, &s->reply->answer_tally);
 }
 
 void haul_stream_finish(haul_stream *s, haul_reply **out_reply)

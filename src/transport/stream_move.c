@@ -161,8 +161,7 @@ haul_status haul_stream_receive(haul_stream *s, int64_t timeout_ns, haul_receive
     if (status != HAUL_OK) {
         return spoil(s, status);
     }
-    s->reply->answer_tally.n_key += received->tally.n_key;
-    s->reply->answer_tally.n_inline += received->tally.n_inline;
+    haul__tally_merge(&s->reply->answer_tally, &received->tally);
     *out_received = received;
     return HAUL_OK;
 }

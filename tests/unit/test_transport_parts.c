@@ -56,11 +56,11 @@ static void paths_have_names(void **state)
     (void)state;
     haul__tally tally = {0};
     assert_string_equal(haul_path_name(haul__tally_path(&tally)), "none");
-    haul__tally_add(&tally, HAUL__PAYLOAD_EMPTY);
+    haul__tally_add(&tally, HAUL__PAYLOAD_EMPTY, 10);
     assert_string_equal(haul_path_name(haul__tally_path(&tally)), "none");
-    haul__tally_add(&tally, HAUL__PAYLOAD_INLINE);
+    haul__tally_add(&tally, HAUL__PAYLOAD_INLINE, 10);
     assert_string_equal(haul_path_name(haul__tally_path(&tally)), "inline");
-    haul__tally_add(&tally, HAUL__PAYLOAD_KEY);
+    haul__tally_add(&tally, HAUL__PAYLOAD_KEY, 10);
     assert_string_equal(haul_path_name(haul__tally_path(&tally)), "mixed");
     tally.n_inline = 0;
     assert_string_equal(haul_path_name(haul__tally_path(&tally)), "shm");
