@@ -19,7 +19,7 @@ function(haul_interop NAME)
     set(test interop_${NAME}_${way})
     add_test(NAME ${test} COMMAND test_interop ${way} ${ARG_PEER})
     set_tests_properties(${test} PROPERTIES
-      TIMEOUT 240 LABELS interop ENVIRONMENT "${ARG_ENVIRONMENT}")
+      TIMEOUT 240 LABELS "interop;slow" ENVIRONMENT "${ARG_ENVIRONMENT}")
   endforeach()
 endfunction()
 
