@@ -121,8 +121,8 @@ haul_status haul__room_take(haul__place *place, size_t len, bool from_pool, haul
     if (!spare.memory) {
         return HAUL_NOMEM;
     }
-    uintptr_t start = ((uintptr_t)spare.memory + HAUL__ALIGNMENT - 1) & -(uintptr_t)HAUL__ALIGNMENT;
-    *out_room = (haul__room){.data = (uint8_t *)start, .spare = spare};
+    size_t ahead = -(uintptr_t)spare.memory & (HAUL__ALIGNMENT - 1);
+    *out_room = (haul__room){.data = (uint8_t *)spare.memory + ahead, .spare = spare};
     return HAUL_OK;
 }
 
