@@ -92,6 +92,7 @@ typedef struct haul__stream_hall {
     pthread_t *threads;
     uint32_t n_threads;
     uint32_t n_idle;
+    uint32_t n_busy;  /* running a handler */
     haul_call *first; /* of those that wait */
     haul_call *last;
     uint32_t n_waiting;

@@ -74,10 +74,12 @@ static void *serve(void *arg)
     for (;;) {
         haul_call *call = take_first(hall);
         if (call) {
+            hall->n_busy++;
             (void)pthread_mutex_unlock(&hall->mutex);
             haul__call_stream_run(call);
             haul__call_unref(call);
             (void)pthread_mutex_lock(&hall->mutex);
+            hall->n_busy--;
         } else if (hall->ended) {
             break;
         } else {
@@ -105,7 +107,9 @@ static bool admit(haul__stream_hall *hall, haul_call *call)
     if (hall->n_waiting >= hall->n_idle && hall->n_threads < hall->n_threads_max) {
         start_thread(hall);
     }
-    if (hall->n_threads == 0 || hall->n_waiting >= hall->n_idle + hall->n_waiting_max) {
+    /* Those that only wait for a thread to wake up count as served. */
+    uint32_t n = hall->n_busy + hall->n_waiting;
+    if (hall->n_threads == 0 || n >= hall->n_threads_max + hall->n_waiting_max) {
         return false;
     }
     call->stream->next = NULL;

@@ -240,6 +240,11 @@ static void wait_until(stream_service *service, const unsigned *counter, unsigne
     (void)pthread_mutex_unlock(&service->mutex);
 }
 
+void stream_wait_entered(stream_service *service, unsigned n)
+{
+    wait_until(service, &service->n_entered, n);
+}
+
 void stream_wait_paused(stream_service *service, unsigned n)
 {
     wait_until(service, &service->n_paused, n);

@@ -61,7 +61,8 @@ haul_server *stream_server_start(stream_service *service, haul_pool *pool, const
 void stream_service_init(stream_service *service);
 void stream_service_fini(stream_service *service);
 
-/* Wait until a handler has paused for the @n-th time; until @n have returned. */
+/* Wait until @n handlers have been called; until one has paused for the @n-th time; until @n have returned. */
+void stream_wait_entered(stream_service *service, unsigned n);
 void stream_wait_paused(stream_service *service, unsigned n);
 void stream_wait_ended(stream_service *service, unsigned n);
 
