@@ -24,6 +24,17 @@ endforeach()
 
 target_sources(test_transport_badinput PRIVATE lib/h2.c limits/limits.c)
 
+haul_test(test_transport_locks SOURCES process/test_transport_locks.c LIBS transport_test
+          LABELS process)
+foreach(name IN ITEMS
+        pthread_mutex_lock pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
+        pthread_cond_signal pthread_cond_broadcast mmap munmap madvise shm_open pread close syscall
+        grpc_call_start_batch grpc_call_unref grpc_completion_queue_next
+        grpc_completion_queue_pluck grpc_channel_create_registered_call
+        grpc_channel_check_connectivity_state grpc_server_request_registered_call)
+  target_link_options(test_transport_locks PRIVATE -Wl,--wrap=${name})
+endforeach()
+
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 target_sources(test_transport_creds PRIVATE lib/certs.c)
 target_link_libraries(test_transport_creds PRIVATE PkgConfig::CRYPTO)

@@ -90,7 +90,9 @@ static void end(haul_call *call)
     }
     (void)pthread_mutex_lock(&server->mutex);
     server->n_calls--;
-    (void)pthread_cond_broadcast(&server->changed);
+    if (server->phase == HAUL__SERVER_STOPPED) {
+        (void)pthread_cond_broadcast(&server->changed);
+    }
     (void)pthread_mutex_unlock(&server->mutex);
 }
 

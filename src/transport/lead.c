@@ -114,13 +114,20 @@ bool haul__lead_take(haul__lead *lead)
     return leads;
 }
 
+/* Whom to wake, with the lock held: the patrol is a follower like the others, and awake soonest.
+ * The waking itself is a system call, for after the lock: whoever has moved meanwhile has looked. */
+static pthread_cond_t *soonest(haul__lead *lead)
+{
+    return lead->patrolled ? &lead->patrol : &lead->vacant;
+}
+
 void haul__lead_pass(haul__lead *lead)
 {
     (void)pthread_mutex_lock(&lead->mutex);
     lead->led = false;
-    /* The patrol is a follower like the others, and awake soonest. */
-    (void)pthread_cond_signal(lead->patrolled ? &lead->patrol : &lead->vacant);
+    pthread_cond_t *cond = soonest(lead);
     (void)pthread_mutex_unlock(&lead->mutex);
+    (void)pthread_cond_signal(cond);
 }
 
 uint64_t haul__lead_begin_run(haul__lead *lead)
@@ -129,8 +136,9 @@ uint64_t haul__lead_begin_run(haul__lead *lead)
     atomic_store(&lead->run, run);
     if (atomic_load(&lead->asleep)) {
         (void)pthread_mutex_lock(&lead->mutex);
-        (void)pthread_cond_signal(lead->patrolled ? &lead->patrol : &lead->vacant);
+        pthread_cond_t *cond = soonest(lead);
         (void)pthread_mutex_unlock(&lead->mutex);
+        (void)pthread_cond_signal(cond);
     }
     return run;
 }

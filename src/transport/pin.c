@@ -44,6 +44,7 @@ haul_status haul__pins_init(haul__pins *pins)
 void haul__pins_fini(haul__pins *pins)
 {
     (void)pthread_mutex_lock(&pins->mutex);
+    pins->ending = true;
     while (pins->n > 0) {
         (void)pthread_cond_wait(&pins->none, &pins->mutex);
     }
@@ -60,7 +61,7 @@ static void unpin(void *user_data)
     haul_detach(&p->view);
     free(p);
     (void)pthread_mutex_lock(&pins->mutex);
-    if (--pins->n == 0) {
+    if (--pins->n == 0 && pins->ending) {
         (void)pthread_cond_broadcast(&pins->none);
     }
     (void)pthread_mutex_unlock(&pins->mutex);

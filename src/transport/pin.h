@@ -16,6 +16,7 @@ typedef struct haul__pins {
     pthread_mutex_t mutex;
     pthread_cond_t none;
     size_t n;
+    bool ending; /* somebody waits for the last one */
 } haul__pins;
 
 /* Failures: HAUL_NOMEM. */
