@@ -14,8 +14,11 @@
 
 #include "transport/deadline.h"
 
-/* About what it costs to let another thread lead. */
-#define BRIEF_NS 50000u
+/* A little more than it costs to let another thread lead: docs/adr/0006. */
+#define BRIEF_NS 100000u
+
+/* With so few threads, which is to say cores, the callers need the others: docs/adr/0006. */
+#define FEW_THREADS 2
 
 void *haul__server_thread(void *arg)
 {
@@ -72,6 +75,16 @@ static bool request_next(haul_server *server, haul__method *method)
     return true;
 }
 
+/* Learn from a call how long those of its method take. One that took very long counts as one that
+ * was too long: else a thread that loses its core for a time slice would spoil the next dozens. */
+static void learn(haul__method *method, uint64_t took)
+{
+    uint64_t typical = atomic_load_explicit(&method->typical_ns, memory_order_relaxed);
+    took = took < 2 * BRIEF_NS ? took : 2 * BRIEF_NS;
+    typical = typical == UINT64_MAX ? took : typical - typical / 8 + took / 8;
+    atomic_store_explicit(&method->typical_ns, typical, memory_order_relaxed);
+}
+
 /* Run the handler, and what goes with it. */
 static void serve(haul_call *call)
 {
@@ -88,19 +101,16 @@ static void serve(haul_call *call)
     }
     haul__call_unref(call);
 
-    uint64_t took = haul__clock_ns() - begun;
-    uint64_t typical = atomic_load_explicit(&method->typical_ns, memory_order_relaxed);
-    typical = typical == UINT64_MAX ? took : typical - typical / 8 + took / 8;
-    atomic_store_explicit(&method->typical_ns, typical, memory_order_relaxed);
+    learn(method, haul__clock_ns() - begun);
 }
 
 /* Whether it is better to keep the lead than to wake another thread for it: the method is known to
- * be short and there is no other call that could be served meanwhile. */
+ * be short, and there is no other call that could be served meanwhile or hardly a core for it. */
 static bool is_brief(haul_server *server, const haul__method *method, size_t n_calls)
 {
+    bool alone = n_calls == 1 || server->n_threads <= FEW_THREADS;
     return server->n_threads == 1 ||
-           (n_calls == 1 &&
-            atomic_load_explicit(&method->typical_ns, memory_order_relaxed) < BRIEF_NS);
+           (alone && atomic_load_explicit(&method->typical_ns, memory_order_relaxed) < BRIEF_NS);
 }
 
 static bool on_new(haul__tag *tag, bool ok)
