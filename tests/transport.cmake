@@ -63,3 +63,17 @@ target_link_options(test_transport_message PRIVATE -Wl,--wrap=malloc)
 if(NOT SHORTHAUL_SANITIZE MATCHES "thread") # which would see the bytes change under the parser
   haul_fuzz(message LIBS shorthaul::transport shapes_proto Threads::Threads)
 endif()
+
+# The libraries' own calls of malloc() are only to be caught where they are linked statically.
+if(NOT BUILD_SHARED_LIBS)
+  haul_test(test_transport_allocs SOURCES process/test_transport_allocs.c LIBS transport_test
+            LABELS process)
+  target_link_options(test_transport_allocs
+    PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+endif()
+
+# A sanitizer's heap grows by itself.
+if(NOT SHORTHAUL_SANITIZE)
+  haul_test(test_transport_growth SOURCES process/test_transport_growth.c LIBS transport_test
+            LABELS process)
+endif()

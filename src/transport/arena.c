@@ -23,11 +23,16 @@ struct haul__arena_chunk {
     haul__arena_chunk *next;
     size_t size; /* of the whole chunk */
     size_t used; /* this head and its padding included */
+    bool lent;   /* the memory to begin with */
 };
 
-void haul__arena_init(haul__arena *arena, size_t alignment)
+void haul__arena_init(haul__arena *arena, size_t alignment, void *first, size_t first_bytes)
 {
-    *arena = (haul__arena){.alignment = alignment};
+    haul__arena_chunk *chunk = first;
+    if (chunk) {
+        *chunk = (haul__arena_chunk){.size = first_bytes, .used = sizeof(*chunk), .lent = true};
+    }
+    *arena = (haul__arena){.alignment = alignment, .chunks = chunk};
 }
 
 void haul__arena_fini(haul__arena *arena)
@@ -35,7 +40,9 @@ void haul__arena_fini(haul__arena *arena)
     while (arena->chunks) {
         haul__arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
-        haul__large_free(chunk);
+        if (!chunk->lent) {
+            haul__large_free(chunk);
+        }
     }
 }
 

@@ -19,8 +19,14 @@ typedef struct haul__arena {
     size_t alignment;          /* of what the allocator gives */
 } haul__arena;
 
-/* @alignment: of what the allocator gives, a power of two. Takes no memory yet. */
-void haul__arena_init(haul__arena *arena, size_t alignment);
+/*
+ * Takes no memory yet.
+ *
+ * @alignment: of what the allocator gives, a power of two.
+ * @first: memory to begin with, aligned as malloc()'s; may be NULL. The caller's, after
+ *         haul__arena_fini().
+ */
+void haul__arena_init(haul__arena *arena, size_t alignment, void *first, size_t first_bytes);
 
 /* Give everything back. */
 void haul__arena_fini(haul__arena *arena);

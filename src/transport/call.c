@@ -22,10 +22,10 @@
 
 haul_call *haul__call_create(haul_server *server, haul__method *method)
 {
-    haul_call *call = calloc(1, sizeof(*call));
+    _Static_assert(sizeof(haul_call) <= HAUL__BLOCK_BYTES, "a call fits into a block");
+    haul_call *call = haul__block_take(server->place);
     if (call) {
-        call->server = server;
-        call->method = method;
+        *call = (haul_call){.server = server, .method = method};
         atomic_init(&call->refs, 1);
         grpc_metadata_array_init(&call->metadata);
         grpc_call_details_init(&call->details);
@@ -42,7 +42,7 @@ void haul__call_discard(haul_call *call)
     haul__call_stream_fini(call);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
-    free(call);
+    haul__block_give_back(call->server->place, call);
 }
 
 /* Everything but the struct and what gRPC gave us with it. */
@@ -86,7 +86,7 @@ static void end(haul_call *call)
         reuse = haul__server_request(call) == HAUL_OK;
     }
     if (!reuse) {
-        free(call);
+        haul__block_give_back(server->place, call);
     }
     (void)pthread_mutex_lock(&server->mutex);
     server->n_calls--;

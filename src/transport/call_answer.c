@@ -39,12 +39,24 @@ haul_status haul_call_alloc(haul_call *call, uint64_t len, const haul_alloc_opts
     return status;
 }
 
+static haul__given *given_of(haul_call *call)
+{
+    return call->given ? call->given : call->given_small;
+}
+
 /* Room for one more, so that nothing is given that would not be remembered. */
 static haul_status reserve_given(haul_call *call)
 {
+    const size_t n_small = sizeof(call->given_small) / sizeof(call->given_small[0]);
+    if (call->n_given < n_small) {
+        return HAUL_OK;
+    }
     haul__given *grown = realloc(call->given, (call->n_given + 1) * sizeof(*grown));
     if (!grown) {
         return HAUL_NOMEM;
+    }
+    if (!call->given) {
+        memcpy(grown, call->given_small, sizeof(call->given_small));
     }
     call->given = grown;
     return HAUL_OK;
@@ -80,7 +92,7 @@ static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_paylo
         haul_buf_release(buf);
         return status;
     }
-    haul__given *given = &call->given[call->n_given++];
+    haul__given *given = &given_of(call)[call->n_given++];
     *given = (haul__given){.key = key, .pool = call->accept_pool};
     haul_payload_set_key(out, &key, len);
     return HAUL_OK;
@@ -105,9 +117,10 @@ haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len, haul_pay
 void haul__call_revoke(haul_call *call, bool all)
 {
     for (size_t i = 0; i < call->n_given; i++) {
-        if (all || !call->given[i].in_answer) {
+        const haul__given *given = &given_of(call)[i];
+        if (all || !given->in_answer) {
             /* HAUL_STALE: it has been claimed, or has run out. Then it is no longer ours. */
-            (void)!haul_pool_revoke(call->given[i].pool, &call->given[i].key);
+            (void)!haul_pool_revoke(given->pool, &given->key);
         }
     }
     call->n_given = 0;
@@ -117,8 +130,8 @@ static haul__given *find_given(haul_call *call, const haul_payload *payload)
 {
     haul_key key = haul__key_of(payload->key);
     for (size_t i = 0; i < call->n_given; i++) {
-        if (memcmp(&call->given[i].key, &key, sizeof(key)) == 0) {
-            return &call->given[i];
+        if (memcmp(&given_of(call)[i].key, &key, sizeof(key)) == 0) {
+            return &given_of(call)[i];
         }
     }
     return NULL;

@@ -100,6 +100,7 @@ typedef struct haul__attempt {
 
 /* The answer to a call. */
 struct haul_reply {
+    haul__place *place; /* it is a block of */
     grpc_status_code code;
     char *text; /* NULL, or gRPC's memory */
     const char *static_text;
@@ -166,6 +167,9 @@ void haul__lane_learn(haul_channel *channel, const haul__attempt *attempt);
 void haul__lane_distrust(haul_channel *channel);
 
 /* ---- reply.c ---- */
+
+/* An answer that says nothing yet, for haul_reply_free(). NULL without memory. */
+haul_reply *haul__reply_create(haul_channel *channel);
 
 /* Take the status and the metadata that @attempt brought. */
 void haul__reply_take_status(haul_reply *reply, haul__attempt *attempt);

@@ -119,7 +119,7 @@ static haul_status travel(journey *j, bool inline_only, haul_reply *reply)
 
 static haul_status call(journey *j, bool inline_only, haul_reply **out_reply)
 {
-    haul_reply *reply = calloc(1, sizeof(*reply));
+    haul_reply *reply = haul__reply_create(j->channel);
     if (!reply) {
         return HAUL_NOMEM;
     }

@@ -17,12 +17,11 @@
 
 #include "transport/outgoing.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "transport/deadline.h"
 #include "transport/pack.h"
-#include "transport/rewrite.h"
 
 /* How often a thread that waits for a buffer looks whether its channel is being closed. */
 #define WAIT_STEP_NS UINT64_C(200000000)
@@ -133,7 +132,7 @@ static haul_status become_key(haul__outgoing *o, const haul_payload *original, h
     if (status != HAUL_OK) {
         return status > 0 && status != HAUL_TIMEOUT ? do_without(o) : status;
     }
-    haul__moved *moved = malloc(sizeof(*moved));
+    haul__moved *moved = haul__arena_take(&o->rewrite.arena, sizeof(*moved), _Alignof(max_align_t));
     if (!moved) {
         haul_buf_release(buf);
         return HAUL_NOMEM;
@@ -157,9 +156,11 @@ void haul__outgoing_release(haul__outgoing *o)
         haul__moved *moved = o->bufs;
         o->bufs = moved->next;
         haul_buf_release(moved->buf);
-        free(moved);
     }
     o->moved = (haul__group){0};
+    haul__rewrite_fini(&o->rewrite);
+    haul__block_give_back(o->channel->place, o->block);
+    o->block = NULL;
 }
 
 /* ---- Either -------------------------------------------------------------------------------- */
@@ -205,18 +206,18 @@ haul_status haul__outgoing_pack(haul__outgoing *o, bool by_key, grpc_byte_buffer
     };
     o->by_key = by_key;
     bool as_it_is = o->small_keys.n == 0 && (by_key ? o->large.n : o->keys.n) == 0;
-    haul__rewrite rewrite = {0};
     ProtobufCMessage *rewritten;
     haul_status status = HAUL_OK;
     if (!as_it_is) {
-        status = haul__rewrite_message(&rewrite, o->plans->root, o->message, rewrite_payload, o,
+        o->block = haul__block_take(o->channel->place);
+        haul__arena_init(&o->rewrite.arena, _Alignof(max_align_t), o->block, HAUL__BLOCK_BYTES);
+        status = haul__rewrite_message(&o->rewrite, o->plans->root, o->message, rewrite_payload, o,
                                        &rewritten);
     }
     if (status == HAUL_OK) {
         status = haul__pack(as_it_is ? o->message : rewritten, &from, out_bytes);
     }
     haul__views_fini(&o->views);
-    haul__rewrite_fini(&rewrite);
     if (status == HAUL_OK) {
         *out_tally = tally(o);
     }

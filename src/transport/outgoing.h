@@ -8,6 +8,7 @@
 #include <grpc/byte_buffer.h>
 
 #include "transport/channel.h"
+#include "transport/rewrite.h"
 
 typedef struct haul__group {
     size_t n;
@@ -37,6 +38,8 @@ typedef struct haul__outgoing {
     haul__group moved;      /* those of @large that got a buffer */
     haul__moved *bufs;
     haul__views views;
+    haul__rewrite rewrite;
+    void *block; /* what @rewrite began with */
 } haul__outgoing;
 
 /*
@@ -64,7 +67,7 @@ HAUL_MUST_CHECK haul_status haul__outgoing_pack(haul__outgoing *outgoing, bool b
                                                 grpc_byte_buffer **out_bytes,
                                                 haul__tally *out_tally);
 
-/* The call is over: let go of the buffers that were taken for it. */
+/* The call is over, or was not made: let go of what was taken for it. */
 void haul__outgoing_release(haul__outgoing *outgoing);
 
 #endif

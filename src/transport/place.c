@@ -2,13 +2,16 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Room for large payloads that come inline.
+ * Room for large payloads that come inline, and for what a call is made of.
  *
  * What costs most about fresh memory is that the kernel makes and clears its pages: of 64 MiB, as
  * long as it takes to copy half of them. A buffer of the pool has its pages already, so the bytes go
  * there if one is free; nobody waits for one, none is made, and one that is much too large is left
  * to those who need it. Otherwise memory is mapped and kept for the next payload, a few blocks of
  * it. What is kept is marked so that the kernel may take the pages when it is short of them.
+ *
+ * Small things of a call are kept likewise, so that one that follows another of its kind takes
+ * nothing from the heap.
  *
  * A server or channel has a place, which lasts until its last message is freed: an answer may outlive
  * its channel. Any thread may take and give back. If the process dies the buffers are reaped: they
@@ -60,8 +63,33 @@ void haul__place_unref(haul__place *place)
     for (unsigned i = 0; i < HAUL__SPARES; i++) {
         haul__large_free(place->spares[i].memory);
     }
+    for (unsigned i = 0; i < place->n_blocks; i++) {
+        free(place->blocks[i]);
+    }
     (void)pthread_mutex_destroy(&place->mutex);
     free(place);
+}
+
+void *haul__block_take(haul__place *place)
+{
+    void *block = NULL;
+    (void)pthread_mutex_lock(&place->mutex);
+    if (place->n_blocks > 0) {
+        block = place->blocks[--place->n_blocks];
+    }
+    (void)pthread_mutex_unlock(&place->mutex);
+    return block ? block : malloc(HAUL__BLOCK_BYTES);
+}
+
+void haul__block_give_back(haul__place *place, void *block)
+{
+    (void)pthread_mutex_lock(&place->mutex);
+    if (block && place->n_blocks < HAUL__BLOCKS) {
+        place->blocks[place->n_blocks++] = block;
+        block = NULL;
+    }
+    (void)pthread_mutex_unlock(&place->mutex);
+    free(block);
 }
 
 /* A buffer that is free and fits, or NULL. */

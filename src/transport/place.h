@@ -12,6 +12,10 @@
 
 #define HAUL__SPARES 4
 
+/* What small things are made of: calls, replies, what a message needs beside its payloads. */
+#define HAUL__BLOCK_BYTES 2048
+#define HAUL__BLOCKS      64
+
 typedef struct haul__spare {
     void *memory;
     size_t size;
@@ -23,6 +27,8 @@ typedef struct haul__place {
     haul_pool *pool; /* NULL: none */
     pthread_mutex_t mutex;
     haul__spare spares[HAUL__SPARES]; /* memory nobody uses, under the mutex */
+    void *blocks[HAUL__BLOCKS];       /* likewise */
+    unsigned n_blocks;
 } haul__place;
 
 /* With one reference, for haul__place_unref(). NULL without memory. */
@@ -31,6 +37,13 @@ void haul__place_ref(haul__place *place);
 
 /* The last one frees. NULL is allowed. */
 void haul__place_unref(haul__place *place);
+
+/* HAUL__BLOCK_BYTES of memory, whatever is in it; the heap's only where no block is kept. NULL
+ * without memory. For haul__block_give_back(). */
+void *haul__block_take(haul__place *place);
+
+/* NULL is allowed. */
+void haul__block_give_back(haul__place *place, void *block);
 
 /* Room for one payload, at an address that is a multiple of HAUL__ALIGNMENT. */
 typedef struct haul__room {

@@ -18,6 +18,17 @@
 #include "transport/pack.h"
 #include "transport/received.h"
 
+haul_reply *haul__reply_create(haul_channel *channel)
+{
+    _Static_assert(sizeof(haul_reply) <= HAUL__BLOCK_BYTES, "a reply fits into a block");
+    haul_reply *reply = haul__block_take(channel->place);
+    if (reply) {
+        haul__place_ref(channel->place);
+        *reply = (haul_reply){.place = channel->place};
+    }
+    return reply;
+}
+
 typedef struct taking {
     haul_reply *reply;
     haul_pool *pool;
@@ -215,5 +226,7 @@ void haul_reply_free(haul_reply *reply)
     haul__metadata_set_fini(&reply->metadata[HAUL_METADATA_TRAILING]);
     haul__unpacked_free(reply->message);
     gpr_free(reply->text);
-    free(reply);
+    haul__place *place = reply->place;
+    haul__block_give_back(place, reply);
+    haul__place_unref(place);
 }

@@ -12,13 +12,8 @@
 
 #include "transport/rewrite.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
-
-struct haul__rewrite_block {
-    haul__rewrite_block *next;
-    max_align_t bytes[];
-};
 
 typedef struct job {
     haul__rewrite *rewrite;
@@ -28,14 +23,8 @@ typedef struct job {
 
 static void *copy_of(haul__rewrite *rewrite, const void *bytes, size_t size)
 {
-    haul__rewrite_block *block = malloc(sizeof(*block) + size);
-    if (!block) {
-        return NULL;
-    }
-    block->next = rewrite->blocks;
-    rewrite->blocks = block;
-    memcpy(block->bytes, bytes, size);
-    return block->bytes;
+    void *copy = haul__arena_take(&rewrite->arena, size, _Alignof(max_align_t));
+    return copy ? memcpy(copy, bytes, size) : NULL;
 }
 
 static haul_status rewrite(const job *j, const haul__plan *plan, const ProtobufCMessage *message,
@@ -102,11 +91,5 @@ haul_status haul__rewrite_message(haul__rewrite *rw, const haul__plan *plan,
 
 void haul__rewrite_fini(haul__rewrite *rewrite)
 {
-    haul__rewrite_block *block = rewrite->blocks;
-    while (block) {
-        haul__rewrite_block *next = block->next;
-        free(block);
-        block = next;
-    }
-    rewrite->blocks = NULL;
+    haul__arena_fini(&rewrite->arena);
 }

@@ -5,13 +5,12 @@
 
 /* A message like another one but for its payloads. */
 
+#include "transport/arena.h"
 #include "transport/plan.h"
 
-typedef struct haul__rewrite_block haul__rewrite_block;
-
-/* Memory of one rewritten message. Starts zeroed. */
+/* Memory of one rewritten message. Starts zeroed, or with an arena that has memory to begin with. */
 typedef struct haul__rewrite {
-    haul__rewrite_block *blocks;
+    haul__arena arena;
 } haul__rewrite;
 
 /* @copy starts as a copy of @original and is what the new message will hold. */

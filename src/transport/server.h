@@ -197,7 +197,8 @@ struct haul_call {
     haul__metadata_list answer_metadata[2]; /* by haul_metadata_when */
 
     haul__views answer_views;
-    haul__given *given;
+    haul__given given_small[2];
+    haul__given *given; /* instead of @given_small once there are more */
     size_t n_given;
     haul__tally answer_tally;
     grpc_byte_buffer *answer_bytes;

@@ -119,10 +119,10 @@ haul_status haul_channel_stream(haul_channel *channel, const ProtobufCServiceDes
         o = *opts;
     }
     haul_stream *s = calloc(1, sizeof(*s));
-    haul_reply *reply = calloc(1, sizeof(*reply));
+    haul_reply *reply = haul__reply_create(channel);
     if (!s || !reply || pthread_mutex_init(&s->mutex, NULL) != 0) {
         free(s);
-        free(reply);
+        haul_reply_free(reply);
         return HAUL_NOMEM;
     }
     s->channel = channel;

@@ -29,6 +29,9 @@
 /* Messages from here on are cut: below, all pieces are cheap to copy once more. */
 #define CUT_MIN 8192
 
+/* Up to so many bytes are put together on the stack. */
+#define SMALL_BYTES 1024
+
 /* Pieces from here on get a room. */
 #define ROOM_MIN ((size_t)64 << 10)
 
@@ -44,6 +47,7 @@ typedef struct kept {
 /* What is around a message. */
 typedef struct unpacked {
     haul__arena arena;
+    void *first; /* what the arena began with, if there is a place */
     haul__place *place;
     kept *rooms;
     haul_view views[POOL_ROOMS_MAX];
@@ -59,9 +63,13 @@ static void release(unpacked *u)
     for (kept *k = u->rooms; k; k = k->next) {
         haul__room_give_back(u->place, &k->room);
     }
-    haul__place_unref(u->place);
-    haul__arena arena = u->arena; /* *u is in it */
+    const unpacked last = *u; /* *u is in the arena */
+    haul__arena arena = last.arena;
     haul__arena_fini(&arena);
+    if (last.place) {
+        haul__block_give_back(last.place, last.first);
+        haul__place_unref(last.place);
+    }
 }
 
 /* Give the message its place in the struct that is around it, in the arena. */
@@ -95,20 +103,24 @@ static ProtobufCMessage *parse(unpacked *u, const haul__plans *plans, const uint
 static haul_status unpack_whole(unpacked *u, const haul__plans *plans,
                                 const grpc_slice_buffer *slices, ProtobufCMessage **out_message)
 {
-    ProtobufCMessage *message;
+    uint8_t small[SMALL_BYTES];
+    uint8_t *large = NULL;
+    const uint8_t *data = small;
     if (slices->count == 1) {
-        const grpc_slice *only = &slices->slices[0];
-        message = parse(u, plans, GRPC_SLICE_START_PTR(*only), GRPC_SLICE_LENGTH(*only));
+        data = GRPC_SLICE_START_PTR(slices->slices[0]);
     } else {
-        uint8_t *together = haul__large_alloc(slices->length);
-        if (!together) {
-            return HAUL_NOMEM;
+        if (slices->length > sizeof(small)) {
+            large = haul__large_alloc(slices->length);
+            if (!large) {
+                return HAUL_NOMEM;
+            }
+            data = large;
         }
         haul__cursor cursor = haul__cursor_of(slices);
-        haul__cursor_take(&cursor, slices->length, together);
-        message = parse(u, plans, together, slices->length);
-        haul__large_free(together);
+        haul__cursor_take(&cursor, slices->length, large ? large : small);
     }
+    ProtobufCMessage *message = parse(u, plans, data, slices->length);
+    haul__large_free(large);
     return message ? wrap(u, message, out_message) : HAUL_PROTOCOL;
 }
 
@@ -244,8 +256,10 @@ haul_status haul__unpack_into(const haul__plans *plans, grpc_byte_buffer *bytes,
     unpacked u = {.place = place};
     if (place) {
         haul__place_ref(place);
+        u.first = haul__block_take(place);
     }
-    haul__arena_init(&u.arena, plans->root && !cut ? HAUL__ALIGNMENT : _Alignof(max_align_t));
+    haul__arena_init(&u.arena, plans->root && !cut ? HAUL__ALIGNMENT : _Alignof(max_align_t),
+                     u.first, HAUL__BLOCK_BYTES);
     haul_status status = cut ? unpack_cut(&u, plans, slices, out_message)
                              : unpack_whole(&u, plans, slices, out_message);
     if (status != HAUL_OK) {
