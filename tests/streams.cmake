@@ -13,3 +13,11 @@ foreach(name IN ITEMS stream stream_life)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS stream_test
             LABELS process)
 endforeach()
+
+add_executable(stream_peer process/stream_peer.c)
+target_link_libraries(stream_peer PRIVATE stream_test shorthaul_flags PkgConfig::CMOCKA)
+haul_test(test_transport_stream_death SOURCES process/test_transport_stream_death.c
+          LIBS stream_test peer_test LABELS process)
+target_compile_definitions(test_transport_stream_death
+  PRIVATE STREAM_PEER="$<TARGET_FILE:stream_peer>")
+add_dependencies(test_transport_stream_death stream_peer)

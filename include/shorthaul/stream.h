@@ -94,7 +94,8 @@ haul_server_add_stream(haul_server *server, const ProtobufCServiceDescriptor *se
  *
  * Ownership:  the message is the handler's, until haul_received_free().
  * Threads:    one at a time.
- * Conditions: HAUL_END      the caller has said all, or the call is over (haul_call_is_cancelled())
+ * Conditions: HAUL_END      the caller has said all, or the call is over. That it is over may be
+ *                           learned a moment later (haul_call_is_cancelled())
  *             HAUL_TIMEOUT
  *             HAUL_STALE    a payload's key cannot be attached here; the call will end with
  *                           FAILED_PRECONDITION, whatever haul_call_finish() is given

@@ -6,6 +6,7 @@
 
 #include "stream_test.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,12 +21,10 @@ static void note(stream_service *service, unsigned *counter)
     (void)pthread_mutex_unlock(&service->mutex);
 }
 
-static void leave(stream_service *service, haul_call *call, haul_status last)
+static void leave(stream_service *service, haul_status last)
 {
-    bool cancelled = haul_call_is_cancelled(call);
     (void)pthread_mutex_lock(&service->mutex);
     service->n_ended++;
-    service->n_cancelled += cancelled;
     service->last = last;
     (void)pthread_cond_broadcast(&service->changed);
     (void)pthread_mutex_unlock(&service->mutex);
@@ -102,7 +101,7 @@ static void upload(haul_call *call, void *ctx)
     if (status == HAUL_END) {
         status = haul_call_send(call, &answer.base);
     }
-    leave(service, call, status);
+    leave(service, status);
     haul_call_finish(call, GRPC_STATUS_OK, NULL);
 }
 
@@ -119,7 +118,7 @@ static void download(haul_call *call, void *ctx)
         status = send_many(call, count, size);
     }
     haul_call_finish(call, GRPC_STATUS_OK, NULL);
-    leave(service, call, status);
+    leave(service, status);
 }
 
 static haul_status echo(haul_call *call, const haul_received *received)
@@ -175,6 +174,11 @@ static haul_status act(stream_service *service, haul_call *call, const haul_rece
     case HAUL__TEST__ACT__ACT_PAUSE:
         pause_here(service);
         return HAUL_OK;
+    case HAUL__TEST__ACT__ACT_LINGER:
+        while (!haul_call_is_cancelled(call)) {
+            (void)sched_yield();
+        }
+        return HAUL_OK;
     case HAUL__TEST__ACT__ACT_FLOOD:
         return send_many(call, frame->count, frame->size);
     case HAUL__TEST__ACT__ACT_GARBAGE:
@@ -202,7 +206,7 @@ static void chat(haul_call *call, void *ctx)
             status = haul_call_receive(call, -1, &received);
         }
     }
-    leave(service, call, status);
+    leave(service, status);
     if (!returns) {
         haul_call_finish(call, GRPC_STATUS_OK, NULL);
     }
@@ -219,8 +223,8 @@ static void once(Haul__Test__StreamService_Service *base, const Haul__Test__Fram
 
 void stream_service_init(stream_service *service)
 {
-    *service = (stream_service){.mutex = PTHREAD_MUTEX_INITIALIZER,
-                                .changed = PTHREAD_COND_INITIALIZER};
+    *service =
+        (stream_service){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     haul__test__stream_service__init(&service->base, NULL);
     service->base.once = once;
 }

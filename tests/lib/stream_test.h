@@ -23,11 +23,10 @@ typedef struct stream_service {
     pthread_mutex_t mutex;                  /* the following */
     pthread_cond_t changed;
     unsigned n_entered;
-    unsigned n_ended;     /* handlers that have returned */
-    unsigned n_paused;    /* at ACT_PAUSE so far */
-    unsigned n_resumed;   /* that may go on */
-    unsigned n_cancelled; /* that found their call cancelled at the end */
-    haul_status last;     /* of the last thing that a handler did before it returned */
+    unsigned n_ended;   /* handlers that have returned */
+    unsigned n_paused;  /* at ACT_PAUSE so far */
+    unsigned n_resumed; /* that may go on */
+    haul_status last;   /* of the last thing that a handler did before it returned */
 } stream_service;
 
 /* Two participants of one pool: a server with the one, a channel with the other. */
