@@ -24,6 +24,19 @@ typedef struct opening {
     const void *owner;
 } opening;
 
+/* Of a whole buffer, the part that the key means. It was checked when the buffer was claimed; what
+ * has become of the length since then was not. */
+static haul_status narrow(haul_view *view, uint64_t offset, uint64_t len)
+{
+    if (offset > view->len || len > view->len - offset) {
+        haul_detach(view);
+        return HAUL_CORRUPT;
+    }
+    view->data += offset;
+    view->len = len;
+    return HAUL_OK;
+}
+
 haul_status haul__claim_view(haul_pool *pool, const haul_payload *payload, haul_view *out_view)
 {
     haul_key key = haul__key_of(payload->key);
@@ -32,8 +45,15 @@ haul_status haul__claim_view(haul_pool *pool, const haul_payload *payload, haul_
     if (status != HAUL_OK) {
         return status;
     }
-    status = haul_buf_view(buf, out_view);
+    haul_view view;
+    status = haul_buf_view(buf, &view);
     haul_buf_release(buf);
+    if (status == HAUL_OK) {
+        status = narrow(&view, key.offset, payload->length);
+    }
+    if (status == HAUL_OK) {
+        *out_view = view;
+    }
     return status;
 }
 

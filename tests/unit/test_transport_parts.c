@@ -13,6 +13,7 @@
 #include "transport/nesting.h"
 #include "transport/path.h"
 #include "transport/plan.h"
+#include "transport/received.h"
 #include "transport/rewrite.h"
 #include "transport/views.h"
 #include "transport_test.h"
@@ -327,6 +328,33 @@ static void views_of_many_payloads(void **state)
     free(payloads);
 }
 
+/* ---- Gifts ---- */
+
+/* A peer may give more than its message means. */
+static void a_part_of_a_gift(void **state)
+{
+    (void)state;
+    uint8_t bytes[5000];
+    haul_key key;
+    haul_view view;
+    haul_payload_out out;
+    haul_pool *pool = test_pool_create("parts");
+    haul_buf *buf = test_alloc(pool, sizeof(bytes));
+    test_fill(bytes, sizeof(bytes), 3);
+    memcpy(haul_buf_data(buf), bytes, sizeof(bytes));
+    assert_ok(haul_buf_give(buf, sizeof(bytes), haul_pool_participant(pool), UINT64_MAX, &key));
+    key.offset = 4900;
+    haul_payload_set_key(&out, &key, 101);
+    assert_status(haul__claim_view(pool, &out.payload, &view), HAUL_INVALID);
+    haul_payload_set_key(&out, &key, 100);
+    assert_ok(haul__claim_view(pool, &out.payload, &view));
+    assert_int_equal(view.len, 100);
+    assert_memory_equal(view.data, bytes + 4900, 100);
+    haul_detach(&view);
+    assert_all_free(pool);
+    test_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +368,7 @@ int main(void)
         cmocka_unit_test(rewriting_leaves_the_original_alone),
         cmocka_unit_test(nesting_has_a_bound),
         cmocka_unit_test(views_of_many_payloads),
+        cmocka_unit_test(a_part_of_a_gift),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
