@@ -11,14 +11,8 @@
 
 #include <shorthaul/pool.h>
 
+#include "fuzz_require.h"
 #include "pool/geometry.h"
-
-/* Says what is wrong and ends the program in a way that a fuzzer keeps the input. */
-#define FUZZ_REQUIRE(condition) ((condition) ? (void)0 : fuzz_wrong(#condition, __FILE__, __LINE__))
-_Noreturn void fuzz_wrong(const char *what, const char *file, int line);
-
-/* The name of this process's pool. */
-const char *fuzz_pool_name(void);
 
 /* Two small classes with room to grow, buffers made to measure, slots for two holder words. */
 extern const haul_pool_config fuzz_pool_config;
