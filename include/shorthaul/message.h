@@ -57,8 +57,7 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_message_pack(haul_pool *pool,
  *
  * Ownership:  @buf stays the caller's.   Threads: nobody may change @message meanwhile.
  * Blocking:   never.
- * Conditions: HAUL_TOO_BIG  the message does not fit, or has more than 4 GiB - 1 bytes; the buffer's
- *                           contents are undefined then
+ * Conditions: HAUL_TOO_BIG  the message does not fit, or has more than 4 GiB - 1 bytes
  * Failures:   HAUL_INVALID (a message that is not well-formed, a buffer that may not be written)
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_message_pack_into(const ProtobufCMessage *message,
@@ -80,8 +79,9 @@ typedef struct haul_unpack_opts {
 /*
  * Unpack a message of @type from the bytes of @view. Large `bytes` fields, also in repeated fields,
  * oneofs and messages within, are not copied: they point into the view. Everything else is copied:
- * strings, for they get a terminator; packed numbers, twice on the way, for their place on the wire
- * is aligned to nothing; fields that @type does not know.
+ * strings, for they get a terminator; numbers, for their place on the wire is aligned to nothing;
+ * fields that @type does not know. Large packed numbers of a fixed size (double, float, fixed64 and
+ * the like) are copied once, the rest twice.
  *
  * The result is what protobuf_c_message_unpack() makes of the same bytes. Groups, and messages
  * nested deeper than 100 levels, are refused.

@@ -6,12 +6,14 @@
  *
  * protobuf-c copies every field, and it looks at the bytes more than once: it may not be shown
  * shared memory, where a length can change between two looks. So the message is written anew into
- * private memory first, as a message of the same type in which each `bytes` field that is not empty
- * begins with a mark. KEPT: the field's bytes follow. IN_PLACE: a pointer and a length follow, of
- * the bytes that stay where they are. protobuf-c unpacks that with all its own rules (which of two
- * values counts, how messages are merged, what is required, what is unknown), and restoring then
- * replaces each field by what its mark stands for. A mark cannot be forged, because every `bytes`
- * field that protobuf-c sees has been given one here.
+ * private memory first, as a message of the same type in which each large `bytes` field says where
+ * its bytes are: a nonce of 128 random bits, a pointer and a length. protobuf-c unpacks that with all
+ * its own rules (which of two values counts, how messages are merged, what is required, what is
+ * unknown), and restoring then replaces each value that begins with the nonce by what it stands for.
+ * The nonce is drawn for each message and seen by nobody, so that no field can pass for such a place.
+ *
+ * Large packed numbers of a fixed size are treated alike, as so many numbers that are such a place,
+ * so that they are copied once: into the array of the message, in which they must be aligned.
  *
  * What is shared is read once, front to back: a tag or length is loaded into a local, checked
  * against the end that is known here, written from the local, and the contents are copied or
@@ -25,27 +27,24 @@
 #include "transport/message_cut.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "transport/large.h"
-#include "transport/plan.h"
 #include "transport/wire.h"
 
 #define FIRST_BYTES 4096u
 
+/* What is reserved at once for a large message, of which only what is written costs memory. */
+#define RESERVE_MAX (UINT64_C(1) << 30)
+
+/* Packed numbers of so many bytes are worth a place of their own. */
+#define NUMBERS_MIN 4096u
+
+#define HEAD_MAX_BYTES 20u
+_Static_assert(HEAD_MAX_BYTES >= 2 * HAUL__VARINT_MAX_BYTES, "a tag and what follows it");
+
 /* A length that is not known yet is written in so many bytes. */
 #define LENGTH_BYTES 5u
-
-enum mark {
-    KEPT = 0,
-    IN_PLACE = 1
-};
-
-typedef struct place {
-    const uint8_t *data;
-    uint64_t len;
-} place;
-
-#define PLACE_BYTES (1 + sizeof(place))
 
 /* What is left of one message on the wire. */
 typedef struct span {
@@ -55,18 +54,14 @@ typedef struct span {
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-static bool make_room(haul__cut *cut, uint64_t n)
+static bool grow(haul__cut *cut, uint64_t n)
 {
-    if (cut->capacity - cut->n >= n) {
-        return true;
-    }
     size_t needed;
     if (__builtin_add_overflow(cut->n, n, &needed)) {
         return false;
     }
     size_t capacity = cut->capacity > SIZE_MAX / 2 ? needed : 2 * cut->capacity;
     capacity = capacity < needed ? needed : capacity;
-    capacity = capacity < FIRST_BYTES ? FIRST_BYTES : capacity;
     uint8_t *grown = haul__large_alloc(capacity);
     if (!grown) {
         return false;
@@ -80,65 +75,88 @@ static bool make_room(haul__cut *cut, uint64_t n)
     return true;
 }
 
-static void put(haul__cut *cut, const void *bytes, uint64_t n)
+/* Make room for @n bytes. False: there is no memory, and nothing more is written. */
+static inline bool make_room(haul__cut *cut, uint64_t n)
 {
-    if (n == 0 || cut->no_memory) {
-        return;
+    if (cut->capacity - cut->n < n && !cut->no_memory) {
+        cut->no_memory = !grow(cut, n);
     }
-    if (!make_room(cut, n)) {
-        cut->no_memory = true;
-        return;
-    }
-    memcpy(cut->bytes + cut->n, bytes, n);
-    cut->n += n;
+    return !cut->no_memory;
 }
 
-static void put_varint(haul__cut *cut, uint64_t value)
+static inline void put(haul__cut *cut, const void *bytes, uint64_t n)
 {
-    uint8_t raw[HAUL__VARINT_MAX_BYTES];
-    unsigned n = 0;
-    for (; value >= 0x80; value >>= 7) {
-        raw[n++] = (uint8_t)(value | 0x80);
+    if (n > 0 && make_room(cut, n)) {
+        memcpy(cut->bytes + cut->n, bytes, n);
+        cut->n += n;
     }
-    raw[n++] = (uint8_t)value;
-    put(cut, raw, n);
 }
 
-/* Write the length of what has been written since the length's place was left at @at. */
-static void put_length_at(haul__cut *cut, size_t at)
+/* A tag, and the @n bytes after it that are the field's number or length. */
+static void put_head(haul__cut *cut, uint64_t tag, const uint8_t *raw, unsigned n)
+{
+    if (!make_room(cut, HEAD_MAX_BYTES)) {
+        return;
+    }
+    uint8_t *at = cut->bytes + cut->n;
+    for (; tag >= 0x80; tag >>= 7) {
+        *at++ = (uint8_t)(tag | 0x80);
+    }
+    *at++ = (uint8_t)tag;
+    memcpy(at, raw, n);
+    cut->n = (size_t)(at + n - cut->bytes);
+}
+
+/* Write the length of what has been written since the length's place was left before @at. */
+static void put_length_before(haul__cut *cut, size_t at)
 {
     if (cut->no_memory) {
         return;
     }
-    uint64_t len = cut->n - at - LENGTH_BYTES;
+    uint64_t len = cut->n - at;
     for (unsigned i = 0; i < LENGTH_BYTES; i++, len >>= 7) {
-        cut->bytes[at + i] = (uint8_t)((len & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+        cut->bytes[at - LENGTH_BYTES + i] =
+            (uint8_t)((len & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
     }
 }
 
 /* ---- Cutting ------------------------------------------------------------------------------- */
 
-static void put_bytes_field(haul__cut *cut, const uint8_t *data, uint64_t len)
+/* Whether places can be told from other bytes. Without random bits none are made. */
+static bool has_nonce(haul__cut *cut)
 {
-    const place p = {.data = data, .len = len};
-    if (len == 0) {
-        put_varint(cut, 0); /* protobuf-c tells an empty value from others when it merges */
-    } else if (len < cut->in_place_min_bytes) {
-        put_varint(cut, len + 1);
-        put(cut, &(uint8_t){KEPT}, 1);
-        put(cut, data, len);
-    } else {
-        put_varint(cut, PLACE_BYTES);
-        put(cut, &(uint8_t){IN_PLACE}, 1);
-        put(cut, &p, sizeof(p));
+    if (!cut->has_places) {
+        cut->has_places =
+            getrandom(cut->nonce, sizeof(cut->nonce), 0) == (ssize_t)sizeof(cut->nonce);
     }
+    return cut->has_places;
+}
+
+/* Whether the contents of a field are left where they are for now. */
+static bool is_cut(haul__cut *cut, const ProtobufCFieldDescriptor *field, uint64_t len)
+{
+    if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        return len >= cut->in_place_min_bytes && has_nonce(cut);
+    }
+    unsigned n = haul__number_bytes(field);
+    return n > 0 && len % n == 0 && len >= cut->numbers_min_bytes && has_nonce(cut);
+}
+
+static void put_place(haul__cut *cut, uint64_t tag, const uint8_t *data, uint64_t len)
+{
+    static const uint8_t place_len = sizeof(haul__place);
+    haul__place p = {.data = data, .len = len};
+    memcpy(p.nonce, cut->nonce, sizeof(p.nonce));
+    put_head(cut, tag, &place_len, 1);
+    put(cut, &p, sizeof(p));
 }
 
 static haul_status cut_message(haul__cut *cut, const ProtobufCMessageDescriptor *type, span in,
                                unsigned depth);
 
-static haul_status cut_length_prefixed(haul__cut *cut, const ProtobufCFieldDescriptor *field,
-                                       span *in, unsigned depth)
+static haul_status cut_length_prefixed(haul__cut *cut, uint64_t tag,
+                                       const ProtobufCFieldDescriptor *field, span *in,
+                                       unsigned depth)
 {
     haul__varint len;
     if (!haul__wire_varint(&in->at, in->end, &len) || len.n_raw > HAUL__TAG_MAX_BYTES ||
@@ -147,31 +165,31 @@ static haul_status cut_length_prefixed(haul__cut *cut, const ProtobufCFieldDescr
     }
     const span content = {.at = in->at, .end = in->at + len.value};
     in->at = content.end;
-    if (field && field->type == PROTOBUF_C_TYPE_BYTES) {
-        put_bytes_field(cut, content.at, len.value);
+    if (field && is_cut(cut, field, len.value)) {
+        put_place(cut, tag, content.at, len.value);
         return HAUL_OK;
     }
     if (!field || field->type != PROTOBUF_C_TYPE_MESSAGE || len.value == 0) {
-        put(cut, len.raw, len.n_raw);
+        put_head(cut, tag, len.raw, len.n_raw);
         put(cut, content.at, len.value);
         return HAUL_OK;
     }
     if (depth == HAUL__NESTING_MAX) {
         return HAUL_PROTOCOL;
     }
+    put_head(cut, tag, (uint8_t[LENGTH_BYTES]){0}, LENGTH_BYTES);
     size_t at = cut->n;
-    put(cut, (uint8_t[LENGTH_BYTES]){0}, LENGTH_BYTES);
     haul_status status = cut_message(cut, field->descriptor, content, depth + 1);
-    put_length_at(cut, at);
+    put_length_before(cut, at);
     return status;
 }
 
-static haul_status cut_fixed(haul__cut *cut, span *in, unsigned n)
+static haul_status cut_fixed(haul__cut *cut, uint64_t tag, span *in, unsigned n)
 {
     if (in->end - in->at < (ptrdiff_t)n) {
         return HAUL_PROTOCOL;
     }
-    put(cut, in->at, n);
+    put_head(cut, tag, in->at, n);
     in->at += n;
     return HAUL_OK;
 }
@@ -185,20 +203,20 @@ static haul_status cut_field(haul__cut *cut, const ProtobufCMessageDescriptor *t
     if (!haul__wire_tag(&in->at, in->end, &id, &wire_type)) {
         return HAUL_PROTOCOL;
     }
-    put_varint(cut, (uint64_t)id << 3 | wire_type);
+    uint64_t tag = (uint64_t)id << 3 | wire_type;
     switch (wire_type) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
         if (!haul__wire_varint(&in->at, in->end, &number)) {
             return HAUL_PROTOCOL;
         }
-        put(cut, number.raw, number.n_raw);
+        put_head(cut, tag, number.raw, number.n_raw);
         return HAUL_OK;
     case PROTOBUF_C_WIRE_TYPE_64BIT:
-        return cut_fixed(cut, in, 8);
+        return cut_fixed(cut, tag, in, 8);
     case PROTOBUF_C_WIRE_TYPE_32BIT:
-        return cut_fixed(cut, in, 4);
+        return cut_fixed(cut, tag, in, 4);
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        return cut_length_prefixed(cut, protobuf_c_message_descriptor_get_field(type, id), in,
+        return cut_length_prefixed(cut, tag, protobuf_c_message_descriptor_get_field(type, id), in,
                                    depth);
     default: /* groups, which protobuf-c does not take either */
         return HAUL_PROTOCOL;
@@ -215,12 +233,24 @@ static haul_status cut_message(haul__cut *cut, const ProtobufCMessageDescriptor 
     return status;
 }
 
+/* Room for most messages as a whole; for the others it is made when it is needed. */
+static void reserve(haul__cut *cut, uint64_t len)
+{
+    uint64_t n = len < RESERVE_MAX ? len + len / 4 + FIRST_BYTES : FIRST_BYTES;
+    cut->bytes = haul__large_alloc(n);
+    cut->capacity = cut->bytes ? n : 0;
+}
+
 haul_status haul__message_cut(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                               uint64_t len, uint64_t in_place_min_bytes, haul__cut *out_cut)
 {
-    haul__cut cut = {.in_place_min_bytes = in_place_min_bytes};
+    /* An empty value has no bytes that could be left anywhere. */
+    haul__cut cut = {.in_place_min_bytes = in_place_min_bytes ? in_place_min_bytes : 1};
+    cut.numbers_min_bytes =
+        cut.in_place_min_bytes < NUMBERS_MIN ? cut.in_place_min_bytes : NUMBERS_MIN;
     haul_status status = HAUL_OK;
     if (len > 0) {
+        reserve(&cut, len);
         status = cut_message(&cut, type, (span){.at = data, .end = data + len}, 1);
     }
     if (status == HAUL_OK && cut.no_memory) {
@@ -241,60 +271,4 @@ void haul__cut_fini(haul__cut *cut)
 {
     haul__large_free(cut->bytes);
     cut->bytes = NULL;
-}
-
-/* ---- Restoring ----------------------------------------------------------------------------- */
-
-static void restore_bytes(ProtobufCBinaryData *value, const ProtobufCFieldDescriptor *field,
-                          const ProtobufCAllocator *allocator)
-{
-    const ProtobufCBinaryData *preset = field->default_value;
-    if (!value->data || (preset && value->data == preset->data)) {
-        return;
-    }
-    if (value->data[0] == KEPT) {
-        value->len--;
-        memmove(value->data, value->data + 1, value->len);
-        return;
-    }
-    place p;
-    memcpy(&p, value->data + 1, sizeof(p));
-    allocator->free(allocator->allocator_data, value->data);
-    value->data = (uint8_t *)p.data; /* protobuf-c has no const bytes */
-    value->len = p.len;
-}
-
-static void restore_bytes_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                                const ProtobufCAllocator *allocator)
-{
-    uint8_t *base = (uint8_t *)message;
-    ProtobufCBinaryData *values = (ProtobufCBinaryData *)(void *)(base + field->offset);
-    size_t n = 1;
-    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        memcpy(&n, base + field->quantifier_offset, sizeof(n));
-        memcpy((void *)&values, base + field->offset, sizeof(void *));
-    } else if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
-        uint32_t which;
-        memcpy(&which, base + field->quantifier_offset, sizeof(which));
-        n = which == field->id;
-    }
-    for (size_t i = 0; i < n; i++) {
-        restore_bytes(&values[i], field, allocator);
-    }
-}
-
-void haul__message_restore(ProtobufCMessage *message, const ProtobufCAllocator *allocator)
-{
-    for (unsigned f = 0; f < message->descriptor->n_fields; f++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[f];
-        if (field->type == PROTOBUF_C_TYPE_BYTES) {
-            restore_bytes_field(message, field, allocator);
-        } else if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-            ProtobufCMessage *single = NULL;
-            haul__elements elements = haul__field_elements(message, field, &single);
-            for (size_t i = 0; i < elements.n; i++) {
-                haul__message_restore(elements.items[i], allocator);
-            }
-        }
-    }
 }

@@ -5,11 +5,41 @@
 
 /* A serialised message without the large bytes in it, and their way back into the message. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <protobuf-c/protobuf-c.h>
 
 #include <shorthaul/pool.h>
+
+#define HAUL__CUT_NONCE_BYTES 16
+
+/* Stands in a field for bytes that are elsewhere. */
+typedef struct haul__place {
+    uint8_t nonce[HAUL__CUT_NONCE_BYTES];
+    const uint8_t *data;
+    uint64_t len;
+} haul__place;
+
+/* The size of the numbers of a repeated field, if they are on the wire as in memory; else 0. */
+static inline unsigned haul__number_bytes(const ProtobufCFieldDescriptor *field)
+{
+    if (field->label != PROTOBUF_C_LABEL_REPEATED || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
+        return 0;
+    }
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+        return 4;
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return 8;
+    default:
+        return 0;
+    }
+}
 
 /* The serialised message that protobuf-c gets to see, in this process's own memory. */
 typedef struct haul__cut {
@@ -17,7 +47,10 @@ typedef struct haul__cut {
     size_t n;
     size_t capacity;
     uint64_t in_place_min_bytes;
-    bool no_memory; /* nothing more was written from then on */
+    uint64_t numbers_min_bytes;
+    bool no_memory;  /* nothing more was written from then on */
+    bool has_places; /* something was left where it is, and marked with @nonce */
+    uint8_t nonce[HAUL__CUT_NONCE_BYTES];
 } haul__cut;
 
 /*
@@ -33,7 +66,12 @@ HAUL_MUST_CHECK haul_status haul__message_cut(const ProtobufCMessageDescriptor *
                                               uint64_t in_place_min_bytes, haul__cut *out_cut);
 void haul__cut_fini(haul__cut *cut);
 
-/* Make the `bytes` fields of a message that protobuf-c unpacked from a cut say what they did. */
-void haul__message_restore(ProtobufCMessage *message, const ProtobufCAllocator *allocator);
+/*
+ * Make a message that protobuf-c unpacked from @cut by @allocator whole: `bytes` point to what was left
+ * in place, and numbers that were are copied. What `bytes` pointed to is not freed. False: there is no
+ * memory, and the message is not to be used.
+ */
+HAUL_MUST_CHECK bool haul__message_restore(ProtobufCMessage *message, const haul__cut *cut,
+                                           const ProtobufCAllocator *allocator);
 
 #endif

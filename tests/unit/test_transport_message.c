@@ -213,6 +213,41 @@ static void merged_bytes(void **state)
     }
 }
 
+static size_t put_numbers(uint8_t *at, const double *numbers, unsigned n)
+{
+    size_t len = n * sizeof(double);
+    at[0] = 0x6a; /* Shapes.doubles, packed */
+    at[1] = (uint8_t)((len & 0x7f) | 0x80);
+    at[2] = (uint8_t)(len >> 7);
+    memcpy(at + 3, numbers, len);
+    return 3 + len;
+}
+
+/* Numbers come in any number of pieces, long ones, short ones and single ones, and are one row. */
+static void numbers_in_pieces(void **state)
+{
+    (void)state;
+    static const unsigned pieces[] = {1000, 3, 600, 600, 1};
+    example *e = example_create();
+    uint8_t *bytes = malloc(3 * N_DOUBLES * sizeof(double));
+    assert_non_null(bytes);
+    size_t n = 0;
+    for (unsigned i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        n += put_numbers(bytes + n, e->doubles, pieces[i]);
+        bytes[n++] = 0x69; /* and a single one */
+        memcpy(bytes + n, &e->doubles[i], sizeof(double));
+        n += sizeof(double);
+        assert_like_protobuf_c(bytes, n, 1);
+        assert_like_protobuf_c(bytes, n, 4096);
+        assert_like_protobuf_c(bytes, n, UINT64_MAX);
+    }
+    assert_like_protobuf_c(bytes, n - 1, 4096);
+    bytes[1]++; /* no longer a multiple of eight */
+    assert_like_protobuf_c(bytes, n, 1);
+    free(bytes);
+    free(e);
+}
+
 static void what_is_cut_short_is_refused(void **state)
 {
     (void)state;
@@ -328,18 +363,21 @@ static void without_memory(void **state)
     assert_non_null(bytes);
     (void)haul__test__shapes__pack(&e->shapes, bytes);
     const haul_view view = {.data = bytes, .len = n};
-    haul_message *message = NULL;
-    haul_status s = HAUL_NOMEM;
-    for (unsigned i = 1; s == HAUL_NOMEM; i++) {
+    bool failed = true;
+    for (unsigned i = 1; failed; i++) {
+        haul_message *message = NULL;
         fail_at = i;
-        s = haul_message_unpack_view(&haul__test__shapes__descriptor, &view, NULL, &message);
-        assert_true(s != HAUL_OK || fail_at > 0);
+        haul_status s =
+            haul_message_unpack_view(&haul__test__shapes__descriptor, &view, NULL, &message);
+        failed = fail_at == 0; /* some failures are made up for */
+        fail_at = 0;
+        assert_true(s == HAUL_OK || (failed && s == HAUL_NOMEM));
+        if (s == HAUL_OK) {
+            assert_same(haul_message_get(message), &e->shapes.base);
+        }
+        haul_message_free(message);
         assert_in_range(i, 1, 1000);
     }
-    fail_at = 0;
-    assert_ok(s);
-    assert_same(haul_message_get(message), &e->shapes.base);
-    haul_message_free(message);
     free(bytes);
     free(e);
 }
@@ -413,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_message_goes_through_a_buffer),
         cmocka_unit_test(messages_merge_as_ever),
         cmocka_unit_test(merged_bytes),
+        cmocka_unit_test(numbers_in_pieces),
         cmocka_unit_test(what_is_cut_short_is_refused),
         cmocka_unit_test(malformed_bytes),
         cmocka_unit_test(nesting_has_a_bound),
