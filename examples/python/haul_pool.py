@@ -265,6 +265,7 @@ class Participant(Pool):
         mine = make_word(key.generation, self.slot, SHARED, flags_of(word))
         if not self._a64.swap(at + STATE, word, mine):
             raise Stale("the gift was taken back")
+        self._wake()
         try:
             with self.attach(key, length) as view:
                 yield view
