@@ -21,3 +21,8 @@ haul_test(test_transport_stream_death SOURCES process/test_transport_stream_deat
 target_compile_definitions(test_transport_stream_death
   PRIVATE STREAM_PEER="$<TARGET_FILE:stream_peer>")
 add_dependencies(test_transport_stream_death stream_peer)
+
+# One list over all kinds of call, sizes and events; all of it: scripts/conformance.sh.
+haul_test(conformance
+  SOURCES conformance/conformance.c conformance/calls.c conformance/service.c
+  LIBS stream_test LABELS conformance slow TIMEOUT 300)

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SPDX-FileCopyrightText: The Shorthaul authors */
+
+/*
+ * The client of the conformance list: one call of each kind, to its end or to where it is
+ * interrupted. Payloads come from the pool where it has a buffer, else from ordinary memory. All in
+ * the test's own thread, but for one that closes the channel under a blocking call.
+ */
+
+#include <stdlib.h>
+
+#include "conformance.h"
+
+#define PASSES  300000000   /* a deadline that is meant to pass */
+#define FOREVER 60000000000 /* one that is not */
+
+/* ---- What is sent and expected ---- */
+
+typedef struct request {
+    Haul__Test__Frame frame;
+    haul_payload_out out;
+    haul_payload *data[1];
+    haul_buf *buf; /* of a unary call, until it is over */
+    void *memory;
+} request;
+
+static int64_t timeout_of(const conf_case *c)
+{
+    switch (c->event) {
+    case CONF_DEADLINE_BEFORE:
+        return 1;
+    case CONF_DEADLINE_DURING:
+        return PASSES;
+    case CONF_DEADLINE_AFTER:
+        return FOREVER;
+    default:
+        return 0;
+    }
+}
+
+static bool is_interrupted(const conf_case *c)
+{
+    return c->event == CONF_CANCELLED_BEFORE || c->event == CONF_CANCELLED_DURING ||
+           c->event == CONF_DEADLINE_BEFORE || c->event == CONF_DEADLINE_DURING;
+}
+
+static void request_init(request *r, const conf_case *c, uint64_t number, uint64_t size)
+{
+    bool pauses = c->event == CONF_CANCELLED_DURING || c->event == CONF_DEADLINE_DURING;
+    *r = (request){.memory = NULL};
+    haul__test__frame__init(&r->frame);
+    r->frame.number = number;
+    r->frame.size = size;
+    r->frame.act = pauses ? HAUL__TEST__ACT__ACT_PAUSE : HAUL__TEST__ACT__ACT_ECHO;
+    r->frame.data = r->data;
+    r->data[0] = &r->out.payload;
+}
+
+static void request_use_memory(request *r)
+{
+    r->memory = malloc(r->frame.size + 1);
+    assert_non_null(r->memory);
+    test_fill(r->memory, r->frame.size, (uint8_t)r->frame.number);
+    haul_payload_set_inline(&r->out, r->memory, r->frame.size);
+    r->frame.n_data = 1;
+}
+
+static void assert_frame(const Haul__Test__Frame *frame, const haul_view *view, uint64_t number,
+                         uint64_t size)
+{
+    assert_int_equal(frame->number, number);
+    assert_int_equal(view->len, size);
+    assert_true(test_is_filled(view->data, size, (uint8_t)number));
+}
+
+static void assert_ended(const haul_reply *reply, const conf_expected *e)
+{
+    grpc_status_code code = haul_reply_code(reply);
+    if (code != e->code && code != e->or_code) {
+        fail_msg("the call ended %d: %s", code, haul_reply_text(reply));
+    }
+}
+
+/* ---- Unary ---- */
+
+typedef struct closer {
+    pthread_t thread;
+    conf_run *run;
+} closer;
+
+static void *close_when_paused(void *arg)
+{
+    const closer *c = arg;
+    conf_wait_paused(c->run->service, 1);
+    haul_channel_close(c->run->channel);
+    return NULL;
+}
+
+static void fill_unary(const conf_run *run, request *r)
+{
+    haul_status status = haul_buf_alloc(run->client_pool, r->frame.size, run->alloc, &r->buf);
+    if (status == HAUL_EXHAUSTED) {
+        request_use_memory(r);
+        return;
+    }
+    assert_ok(status);
+    test_fill(haul_buf_data(r->buf), r->frame.size, (uint8_t)r->frame.number);
+    assert_ok(haul_payload_set_buf(&r->out, r->buf, r->frame.size));
+    r->frame.n_data = 1;
+}
+
+static void assert_unary(const haul_reply *reply, const conf_case *c, const conf_expected *e)
+{
+    assert_ended(reply, e);
+    if (e->code != GRPC_STATUS_OK) {
+        return;
+    }
+    haul_view view;
+    const Haul__Test__Frame *frame = (const Haul__Test__Frame *)haul_reply_message(reply);
+    assert_int_equal(frame->n_data, 1);
+    assert_ok(haul_reply_view(reply, frame->data[0], &view));
+    assert_frame(frame, &view, CONF_ANSWER, c->size);
+    assert_int_equal(haul_reply_request_path(reply), e->request);
+    assert_int_equal(haul_reply_path(reply), e->answer);
+}
+
+static void call_unary(conf_run *run, const conf_expected *e)
+{
+    const conf_case *c = run->c;
+    const haul_call_opts opts = {.struct_size = sizeof(opts),
+                                 .timeout_ns = timeout_of(c),
+                                 .inline_only = c->event == CONF_INLINE,
+                                 .wait_for_ready = true};
+    closer other = {.run = run};
+    bool closes = c->event == CONF_CANCELLED_DURING;
+    request r;
+    haul_reply *reply = NULL;
+    request_init(&r, c, 0, c->size);
+    fill_unary(run, &r);
+    if (closes) {
+        assert_int_equal(pthread_create(&other.thread, NULL, close_when_paused, &other), 0);
+    }
+    assert_ok(haul_channel_call(run->channel, &haul__test__stream_service__descriptor, CONF_UNARY,
+                                &r.frame.base, &opts, &reply));
+    if (closes) {
+        assert_int_equal(pthread_join(other.thread, NULL), 0);
+        run->channel = NULL;
+    }
+    haul_buf_release(r.buf);
+    free(r.memory);
+    assert_unary(reply, c, e);
+    haul_reply_free(reply);
+}
+
+/* ---- Streams ---- */
+
+/* Give the stream a payload; HAUL_END if it is over. */
+static haul_status fill_streamed(const conf_run *run, haul_stream *stream, request *r)
+{
+    haul_buf *buf;
+    haul_status status = haul_stream_alloc(stream, r->frame.size, run->alloc, &buf);
+    if (status == HAUL_EXHAUSTED) {
+        request_use_memory(r);
+        return HAUL_OK;
+    }
+    if (status != HAUL_OK) {
+        return status;
+    }
+    test_fill(haul_buf_data(buf), r->frame.size, (uint8_t)r->frame.number);
+    r->frame.n_data = 1;
+    return haul_stream_put(stream, buf, r->frame.size, -1, &r->out);
+}
+
+static haul_status send_frame(const conf_run *run, haul_stream *stream, uint64_t number)
+{
+    request r;
+    haul_status status = HAUL_OK;
+    request_init(&r, run->c, number, run->c->size);
+    if (run->c->kind == CONF_DOWNLOAD) {
+        r.frame.count = run->n_frames;
+    } else {
+        status = fill_streamed(run, stream, &r);
+    }
+    if (status == HAUL_OK) {
+        status = haul_stream_send(stream, &r.frame.base);
+    }
+    free(r.memory);
+    return status;
+}
+
+static void expect_frame(const conf_run *run, haul_stream *stream, uint64_t number,
+                         const conf_expected *e)
+{
+    haul_received *received;
+    haul_view view;
+    assert_ok(haul_stream_receive(stream, -1, &received));
+    const Haul__Test__Frame *frame = (const Haul__Test__Frame *)haul_received_message(received);
+    assert_int_equal(frame->n_data, 1);
+    assert_ok(haul_received_view(received, frame->data[0], &view));
+    assert_frame(frame, &view, CONF_ANSWER + number, run->c->size);
+    assert_int_equal(haul_received_path(received), e->answer);
+    haul_received_free(received);
+}
+
+static void converse(const conf_run *run, haul_stream *stream, const conf_expected *e)
+{
+    unsigned n_sent = run->c->kind == CONF_DOWNLOAD ? 1 : run->n_frames;
+    for (unsigned i = 0; i < n_sent; i++) {
+        assert_ok(send_frame(run, stream, i));
+        if (run->c->kind == CONF_CHAT) {
+            expect_frame(run, stream, i, e);
+        }
+    }
+    assert_ok(haul_stream_close_send(stream));
+    for (unsigned i = 0; i < run->n_frames && run->c->kind == CONF_DOWNLOAD; i++) {
+        expect_frame(run, stream, i, e);
+    }
+    if (run->c->kind == CONF_UPLOAD) {
+        expect_frame(run, stream, run->n_frames, e);
+    }
+    haul_received *none;
+    assert_status(haul_stream_receive(stream, -1, &none), HAUL_END);
+    if (run->c->event == CONF_CANCELLED_AFTER) {
+        haul_stream_cancel(stream);
+    }
+}
+
+/* Send one frame, whose handler then waits; be interrupted or interrupt. */
+static void interrupt(const conf_run *run, haul_stream *stream)
+{
+    if (run->c->event == CONF_CANCELLED_BEFORE) {
+        haul_stream_cancel(stream);
+    }
+    haul_status status = send_frame(run, stream, 0);
+    if (run->c->event == CONF_CANCELLED_DURING) {
+        assert_ok(status);
+        conf_wait_paused(run->service, 1);
+        haul_stream_cancel(stream);
+    } else {
+        assert_true(status == HAUL_OK || status == HAUL_END);
+    }
+}
+
+static void call_stream(conf_run *run, const conf_expected *e)
+{
+    const conf_case *c = run->c;
+    const haul_stream_opts opts = {.struct_size = sizeof(opts),
+                                   .timeout_ns = timeout_of(c),
+                                   .inline_only = c->event == CONF_INLINE,
+                                   .wait_for_ready = true};
+    haul_stream *stream;
+    haul_reply *reply;
+    assert_ok(haul_channel_stream(run->channel, &haul__test__stream_service__descriptor, c->kind,
+                                  &opts, &stream));
+    if (is_interrupted(c)) {
+        interrupt(run, stream);
+    } else {
+        converse(run, stream, e);
+    }
+    haul_stream_finish(stream, &reply);
+    assert_ended(reply, e);
+    if (haul_reply_code(reply) == GRPC_STATUS_OK) {
+        assert_int_equal(haul_reply_request_path(reply),
+                         c->kind == CONF_DOWNLOAD ? HAUL_PATH_NONE : e->request);
+    }
+    haul_reply_free(reply);
+}
+
+void conf_call(conf_run *run, const conf_expected *expected)
+{
+    if (run->c->kind == CONF_UNARY) {
+        call_unary(run, expected);
+    } else {
+        call_stream(run, expected);
+    }
+}
