@@ -39,6 +39,9 @@ jq -r 'select(.calls_per_s) |
         printf '%-12s %-10s %12d %16.1f %16.2f\n' "$name" "$path" "$rate" "$cpu" "$waits"
     done
 echo
+jq -r 'select(.messages_per_s) |
+       "\(.name): \(.messages_per_s) messages/s, the median of \(.n) streams of \(.messages)"' "$results"
+echo
 printf '%-40s %10s %10s\n' RATIO VALUE WANTED
 jq -r 'select(.name == "ratios") | del(.name, .cpu, .cores, .kernel) | to_entries[] |
        [.key, .value, "", ""] | @tsv' "$results" >"$results.ratios"

@@ -6,9 +6,9 @@
  *
  * One JSON line per result: name, path, bytes, work, p50_us, p99_us, n. "work" is "handover" (the
  * bytes lie ready, the server reads two of them) or "produce_consume" (writing all the bytes and
- * reading them all is part of the time). The lines named "callers_<n>" give calls per second. Then
- * one line named "ratio" for each ratio of medians: target, value, and, where it is promised,
- * wanted and met.
+ * reading them all is part of the time). The lines named "callers_<n>" give calls per second, and
+ * "stream_20MB" messages per second of a stream by key. Beside them one line named "ratio" for each
+ * ratio of medians: target, value, and, where it is promised, wanted and met.
  *
  *   empty, key, inline, default   ours: no payload; by key; inline; as the library decides
  *   core, core_empty              gRPC's core API with nothing on top (e2e_core.c)
@@ -39,21 +39,43 @@ typedef struct options {
 
 /* ---- Setting up ---------------------------------------------------------------------------- */
 
-static bool create_pool(const e2e_plan *p, const char *name, haul_pool **out_pool)
+typedef struct class_list {
+    haul_class_config items[E2E_SIZES_MAX + 2];
+    uint32_t n;
+} class_list;
+
+static void add_class(class_list *list, uint64_t size_bytes, uint32_t n_buffers)
 {
-    haul_class_config classes[E2E_SIZES_MAX] = {
-        {.size_bytes = CLASS_MIN_BYTES, .n_initial = N_BUFFERS_SMALL, .n_max = N_BUFFERS_SMALL}};
-    uint32_t n = 1;
+    list->items[list->n++] =
+        (haul_class_config){.size_bytes = size_bytes, .n_initial = n_buffers, .n_max = n_buffers};
+}
+
+/* Ascending: the sizes, and among them the payloads of the stream. */
+static void make_classes(const e2e_plan *p, class_list *list)
+{
+    bool has_stream = false;
+    add_class(list, CLASS_MIN_BYTES, N_BUFFERS_SMALL);
     for (size_t i = 0; i < p->n_sizes; i++) {
         const e2e_size *size = &p->sizes[i];
+        if (!has_stream && size->n_bytes > E2E_STREAM_BYTES) {
+            add_class(list, E2E_STREAM_BYTES,
+                      p->smoke ? E2E_STREAM_BUFFERS_SMOKE : E2E_STREAM_BUFFERS);
+            has_stream = true;
+        }
         if (size->n_bytes > CLASS_MIN_BYTES) {
-            uint32_t n_buffers = size == p->main ? N_BUFFERS_MAIN : 1;
-            classes[n++] = (haul_class_config){
-                .size_bytes = size->n_bytes, .n_initial = n_buffers, .n_max = n_buffers};
+            add_class(list, size->n_bytes, size == p->main ? N_BUFFERS_MAIN : 1);
         }
     }
-    haul_pool_config config = {
-        .struct_size = sizeof(config), .classes = classes, .n_classes = n, .n_participants = 16};
+}
+
+static bool create_pool(const e2e_plan *p, const char *name, haul_pool **out_pool)
+{
+    class_list classes = {0};
+    make_classes(p, &classes);
+    haul_pool_config config = {.struct_size = sizeof(config),
+                               .classes = classes.items,
+                               .n_classes = classes.n,
+                               .n_participants = 16};
     haul_error err = {0};
     if (haul_pool_create(name, &config, NULL, out_pool, &err) != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: %s\n", err.text);
@@ -183,7 +205,7 @@ static bool measure(e2e_plan *p, e2e *e, const options *o)
         return false;
     }
     e2e_plan_print(p);
-    return e2e_measure_callers(e, o->smoke);
+    return e2e_measure_callers(e, o->smoke) && e2e_measure_stream(e, o->smoke);
 }
 
 static int run(const options *o)

@@ -5,6 +5,7 @@
 
 /* What the files of the end-to-end benchmark share: see bench_e2e.c. */
 
+#include <shorthaul/stream.h>
 #include <shorthaul/transport.h>
 
 #include "bench.h"
@@ -94,6 +95,17 @@ int e2e_be_raw_socket(void);
 
 /* Print one line for each kind of client and number of callers, and the targets among them. */
 bool e2e_measure_callers(e2e *e, bool smoke);
+
+/* ---- e2e_stream.c: messages per second ---- */
+
+#define E2E_STREAM_BYTES         20000000ull
+#define E2E_STREAM_BUFFERS       20 /* more than may be on their way */
+#define E2E_STREAM_BUFFERS_SMOKE 4
+
+bool e2e_measure_stream(e2e *e, bool smoke);
+
+/* The server's handler. */
+void e2e_be_poured(haul_call *call, void *ctx);
 
 /* ---- e2e_report.c ---- */
 

@@ -45,6 +45,10 @@ static haul_status serve(const char *address, haul_pool *pool, haul_error *err)
         status = haul_server_add_service(server, &service.base, err);
     }
     if (status == HAUL_OK) {
+        status = haul_server_add_stream(server, &bench__v1__bench_stream_service__descriptor, 0,
+                                        e2e_be_poured, NULL, err);
+    }
+    if (status == HAUL_OK) {
         status = haul_server_listen(server, address, 0, NULL, err);
     }
     if (status == HAUL_OK) {
