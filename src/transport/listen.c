@@ -68,9 +68,9 @@ static haul_status try_abstract(const char *name, haul_error *err)
 
 static haul_status add_abstract(haul_server *server, const char *name)
 {
-    char sun_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = {0};
+    char sun_path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1] = {0};
     size_t n = strlen(name);
-    memcpy(sun_path + 1, name, n); /* its length has been looked at */
+    memcpy(sun_path + 1, name, n + 1); /* its length has been looked at */
     return haul__listener_add(&server->listeners, 0, sun_path, n + 1);
 }
 

@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     if (head[0] & TAKEN_BACK) {
         FUZZ_REQUIRE(haul_pool_revoke(pools->server, &key) == HAUL_OK);
     }
-    haul_reply *reply = calloc(1, sizeof(*reply));
+    haul_reply *reply = haul__reply_create(channel);
     FUZZ_REQUIRE(reply);
     haul__reply_take(reply, channel, &attempt);
     require_reply(reply, head[0]);
