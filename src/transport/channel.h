@@ -133,6 +133,14 @@ bool haul__channel_is_closing(haul_channel *channel);
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
 void haul__attempt_fini(haul__attempt *attempt);
 
+/*
+ * The same in two parts: begin the call, whose end is then an event with @tag on @queue; and close
+ * it after the event. False, and closed already: gRPC would not have it, and no event comes.
+ */
+bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__attempt *attempt,
+                         grpc_completion_queue *queue, void *tag);
+void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
+
 /* The parts of it, for calls that are made otherwise: the operations that begin and end a call. */
 void haul__attempt_send_metadata(haul_channel *channel, haul__attempt *attempt, grpc_op *op);
 void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op);
@@ -142,7 +150,11 @@ void haul__attempt_end(haul__attempt *attempt);
 
 /* Let haul_channel_close() know the call, or no longer; if it has come first, cancel. */
 void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call);
-void haul__flight_hide(haul_channel *channel, haul__flight *flight);
+grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight);
+
+/* Have the attempts to come cancelled; and the one at hand is to be cancelled and unreferenced by
+ * the caller. NULL: there is none. */
+grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight);
 
 /* A completion queue to pluck from, and back with nothing under way on it. */
 grpc_completion_queue *haul__channel_take_queue(haul_channel *channel);

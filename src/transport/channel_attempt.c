@@ -47,19 +47,33 @@ void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *c
 {
     (void)pthread_mutex_lock(&channel->mutex);
     flight->grpc = call;
-    bool closing = channel->closing;
-    flight->cancelled = closing;
+    flight->cancelled |= channel->closing;
+    bool cancelled = flight->cancelled;
     (void)pthread_mutex_unlock(&channel->mutex);
-    if (closing) {
+    if (cancelled) {
         (void)grpc_call_cancel(call, NULL);
     }
 }
 
-void haul__flight_hide(haul_channel *channel, haul__flight *flight)
+grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight)
 {
     (void)pthread_mutex_lock(&channel->mutex);
+    grpc_call *call = flight->grpc;
     flight->grpc = NULL;
     (void)pthread_mutex_unlock(&channel->mutex);
+    return call;
+}
+
+grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    grpc_call *call = flight->cancelled ? NULL : flight->grpc;
+    flight->cancelled = true;
+    if (call) {
+        grpc_call_ref(call);
+    }
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return call;
 }
 
 static void read_metadata(haul__attempt *attempt)
@@ -117,10 +131,13 @@ void haul__attempt_end(haul__attempt *attempt)
     grpc_slice_unref(attempt->accept_value);
 }
 
-/* Start the one batch and wait for it. */
-static void converse(haul_channel *channel, grpc_call *call, grpc_completion_queue *queue,
-                     haul__attempt *attempt)
+bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__attempt *attempt,
+                         grpc_completion_queue *queue, void *tag)
 {
+    grpc_call *call = grpc_channel_create_registered_call(
+        channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
+        haul__gpr_of_ns(attempt->deadline_ns), NULL);
+    haul__flight_show(channel, flight, call);
     grpc_op ops[6] = {[1] = {.op = GRPC_OP_SEND_MESSAGE},
                       [2] = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       [3] = {.op = GRPC_OP_RECV_INITIAL_METADATA},
@@ -130,23 +147,27 @@ static void converse(haul_channel *channel, grpc_call *call, grpc_completion_que
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &attempt->initial;
     ops[4].data.recv_message.recv_message = &attempt->answer;
     haul__attempt_recv_status(attempt, &ops[5]);
-    if (grpc_call_start_batch(call, ops, 6, attempt, NULL) == GRPC_CALL_OK) {
-        (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
-                                          NULL);
+    if (grpc_call_start_batch(call, ops, 6, tag, NULL) != GRPC_CALL_OK) {
+        haul__attempt_close(channel, flight, attempt);
+        return false;
     }
+    return true;
+}
+
+void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
+{
+    haul__attempt_end(attempt);
+    grpc_call_unref(haul__flight_hide(channel, flight));
 }
 
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
     grpc_completion_queue *queue = haul__channel_take_queue(channel);
-    grpc_call *call = grpc_channel_create_registered_call(
-        channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
-        haul__gpr_of_ns(attempt->deadline_ns), NULL);
-    haul__flight_show(channel, flight, call);
-    converse(channel, call, queue, attempt);
-    haul__attempt_end(attempt);
-    haul__flight_hide(channel, flight);
-    grpc_call_unref(call);
+    if (haul__attempt_begin(channel, flight, attempt, queue, attempt)) {
+        (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
+                                          NULL);
+        haul__attempt_close(channel, flight, attempt);
+    }
     haul__channel_return_queue(channel, queue);
 }
 

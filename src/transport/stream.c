@@ -195,8 +195,7 @@ void haul_stream_finish(haul_stream *s, haul_reply **out_reply)
     }
     fill_reply(s);
     haul__sending_fini(&s->sending);
-    haul__flight_hide(s->channel, &s->flight);
-    grpc_call_unref(s->grpc);
+    grpc_call_unref(haul__flight_hide(s->channel, &s->flight));
     haul__channel_return_queue(s->channel, s->queue);
     haul__attempt_fini(&s->attempt);
     haul__channel_leave(s->channel, &s->flight);
