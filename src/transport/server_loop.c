@@ -143,14 +143,16 @@ static bool on_new(haul__tag *tag, bool ok)
 
 haul_status haul__server_request(haul_call *call)
 {
-    haul__tag_post(&call->on_new, on_new);
     haul_server *server = call->server;
+    void *registered = call->method->registered;
+    grpc_completion_queue *cq = call->stream ? call->stream->queue : server->cq;
+    grpc_byte_buffer **request_bytes = call->stream ? NULL : &call->request_bytes;
     grpc_call_error error;
-    if (call->method->registered) {
-        error = grpc_server_request_registered_call(
-            server->grpc, call->method->registered, &call->grpc, &call->details.deadline,
-            &call->metadata, call->stream ? NULL : &call->request_bytes,
-            call->stream ? call->stream->queue : server->cq, server->cq, &call->on_new);
+    haul__tag_post(&call->on_new, on_new); /* from here on the call may be another thread's */
+    if (registered) {
+        error = grpc_server_request_registered_call(server->grpc, registered, &call->grpc,
+                                                    &call->details.deadline, &call->metadata,
+                                                    request_bytes, cq, server->cq, &call->on_new);
     } else {
         error = grpc_server_request_call(server->grpc, &call->grpc, &call->details, &call->metadata,
                                          server->cq, server->cq, &call->on_new);
