@@ -91,31 +91,33 @@ static void scratch_free(void *arg, void *memory)
     (void)memory;
 }
 
-static void read_value(haul__loan *loan, haul_pool *pool, grpc_slice value)
+bool haul__loan_parse(grpc_slice value, haul_key *out_key, uint64_t *out_room)
 {
     scratch s = {.used = 0};
     ProtobufCAllocator allocator = {
         .alloc = scratch_alloc, .free = scratch_free, .allocator_data = &s};
     haul__payload_kind kind;
     if (GRPC_SLICE_LENGTH(value) > VALUE_MAX) {
-        return;
+        return false;
     }
     const haul_payload *payload = shorthaul__v1__payload__unpack(
         &allocator, GRPC_SLICE_LENGTH(value), GRPC_SLICE_START_PTR(value));
-    if (!payload || haul__payload_inspect(payload, &kind) != HAUL_OK || kind != HAUL__PAYLOAD_KEY ||
-        payload->key->pool_id != haul_pool_id(pool)) {
-        return;
+    if (!payload || haul__payload_inspect(payload, &kind) != HAUL_OK || kind != HAUL__PAYLOAD_KEY) {
+        return false;
     }
-    loan->pool = pool;
-    loan->key = haul__key_of(payload->key);
-    loan->room = payload->length;
+    *out_key = haul__key_of(payload->key);
+    *out_room = payload->length;
+    return true;
 }
 
 void haul__loan_read(haul__loan *loan, haul_pool *pool, const grpc_metadata_array *metadata)
 {
     for (size_t i = 0; i < metadata->count && pool && !loan->pool; i++) {
-        if (grpc_slice_str_cmp(metadata->metadata[i].key, HAUL__MD_LEND) == 0) {
-            read_value(loan, pool, metadata->metadata[i].value);
+        const grpc_metadata *md = &metadata->metadata[i];
+        if (grpc_slice_str_cmp(md->key, HAUL__MD_LEND) == 0 &&
+            haul__loan_parse(md->value, &loan->key, &loan->room) &&
+            loan->key.pool_id == haul_pool_id(pool)) {
+            loan->pool = pool;
         }
     }
 }

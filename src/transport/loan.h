@@ -33,6 +33,9 @@ grpc_slice haul__loan_value(const haul__loan *loan);
 
 /* ---- The server ---- */
 
+/* Read a value of the metadata. False: it is not exactly as docs/wire.md says, and counts as not sent. */
+bool haul__loan_parse(grpc_slice value, haul_key *out_key, uint64_t *out_room);
+
 /* Read what the caller lends, of @pool; anything that is not right counts as not sent. */
 void haul__loan_read(haul__loan *loan, haul_pool *pool, const grpc_metadata_array *metadata);
 

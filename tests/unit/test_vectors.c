@@ -17,6 +17,7 @@
 #include <shorthaul/v1/lane.pb-c.h>
 
 #include "pool/impl.h"
+#include "transport/loan.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/payload.h"
@@ -271,6 +272,32 @@ static void metadata(void **state)
     json_decref(root);
 }
 
+static void loans(void **state)
+{
+    (void)state;
+    size_t i;
+    json_t *vector;
+    json_t *root = load("metadata.json");
+    json_array_foreach(json_object_get(root, HAUL__MD_LEND), i, vector)
+    {
+        uint8_t encoded[BYTES_MAX];
+        haul_key found;
+        uint64_t room;
+        announce(vector, "name");
+        size_t n = bytes(vector, "hex", encoded);
+        grpc_slice value = grpc_slice_from_static_buffer(encoded, n);
+        bool understood = haul__loan_parse(value, &found, &room);
+        assert_int_equal(understood, !flag(vector, "ignored"));
+        if (understood) {
+            const haul_key expected = key(json_object_get(vector, "key"));
+            assert_memory_equal(&found, &expected, sizeof(found));
+            assert_true(room == number(vector, "room", 10));
+        }
+    }
+    assert_true(i >= 10);
+    json_decref(root);
+}
+
 /* ---- keys.json ---- */
 
 static uint32_t phase(const char *name)
@@ -348,10 +375,8 @@ static void keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(payloads),
-        cmocka_unit_test(probes),
-        cmocka_unit_test(metadata),
-        cmocka_unit_test(keys),
+        cmocka_unit_test(payloads), cmocka_unit_test(probes), cmocka_unit_test(metadata),
+        cmocka_unit_test(loans),    cmocka_unit_test(keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
