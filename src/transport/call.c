@@ -48,7 +48,9 @@ void haul__call_discard(haul_call *call)
 /* Everything but the struct and what gRPC gave us with it. */
 static void release(haul_call *call)
 {
-    bool lost = !call->sent || atomic_load(&call->cancelled);
+    /* Past the deadline gRPC may have sent what the caller no longer waits for. */
+    bool lost = !call->sent || atomic_load(&call->cancelled) ||
+                (call->n_given > 0 && haul__clock_ns() >= call->deadline_ns);
     haul__call_revoke(call, lost);
     haul__loan_close(&call->loan);
     haul__views_fini(&call->request_views);
