@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: The Shorthaul authors
 
 # Servers and clients of stock gRPC in other languages against ours. A language whose gRPC is not
-# installed is passed over. None of it is built with ThreadSanitizer, and the threads of our side are
-# looked at by other tests.
+# installed is passed over. None of it is built with ThreadSanitizer, and the threads of our side
+# are looked at by other tests.
 if(SHORTHAUL_SANITIZE MATCHES thread)
   return()
 endif()
@@ -92,8 +92,8 @@ else()
   message(STATUS "no gRPC for Python: its tests are left out")
 endif()
 
-# Node, with packages from npm, of the versions that interop/node/package.json says. They are fetched
-# once, when the build is configured; where that cannot be done there are no tests of it.
+# Node, with packages from npm, of the versions that interop/node/package.json says. They are
+# fetched once, when the build is configured; where that cannot be done there are no tests of it.
 find_program(HAUL_NODE node)
 find_program(HAUL_NPM npm)
 set(node_package ${CMAKE_CURRENT_SOURCE_DIR}/interop/node/package.json)

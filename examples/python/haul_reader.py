@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: The Shorthaul authors
 """Opening a pool, and reading from it without joining: docs/shm-layout.md.
 
-A Reader maps the control segment read-only and copies payloads out. Any thread may use it. It can die
-at any time, for nobody knows of it.
+A Reader maps the control segment read-only and copies payloads out. Any thread may use it. It can
+die at any time, for nobody knows of it.
 """
 
 import contextlib

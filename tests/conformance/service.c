@@ -3,9 +3,9 @@
 
 /*
  * The server of the conformance list. Each handler looks at every byte it is sent and ends the call
- * with DATA_LOSS if one is wrong; what it answers is as long as what came. ACT_PAUSE makes it wait for the
- * end of its call, which only cancellation and deadlines bring. The handlers run in the server's
- * threads and meet the test under the service's mutex.
+ * with DATA_LOSS if one is wrong; what it answers is as long as what came. ACT_PAUSE makes it wait
+ * for the end of its call, which only cancellation and deadlines bring. The handlers run in the
+ * server's threads and meet the test under the service's mutex.
  */
 
 #include <sched.h>
@@ -55,7 +55,7 @@ static haul_status answer_init(answer *a, const conf_service *service, haul_call
     return HAUL_OK;
 }
 
-/* The caller may not have noticed yet that its time is up, so what follows must not be an answer. */
+/* The caller may not have noticed yet that its time is up: what follows must not be an answer. */
 static haul_status pause_until_over(conf_service *service, haul_call *call)
 {
     (void)pthread_mutex_lock(&service->mutex);
