@@ -66,6 +66,10 @@ haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t l
             return HAUL_TIMEOUT;
         }
         status = haul__gifts_room(&s->gifts, (int64_t)slice);
+        /* At the deadline what is unclaimed runs out, which makes room for nothing any more. */
+        if (status == HAUL_OK && haul__clock_ns() >= s->gifts.deadline_ns) {
+            return HAUL_END;
+        }
     }
     return status;
 }
