@@ -30,12 +30,12 @@ struct haul_stream {
     /* The receiving thread's, but for what @mutex guards. */
     haul__mark on_received;
     grpc_byte_buffer *incoming;
-    bool all_received;
     grpc_status_code spoiled; /* OK, or what the stream ends with instead of the server's status */
     const char *spoiled_text;
 
     pthread_mutex_t mutex; /* the following */
     bool receiving;        /* gRPC has been asked for a message, and the answer not been taken */
+    bool all_received;     /* nothing more is to be asked for; written by the receiving thread */
     bool over;             /* @on_status has come */
 };
 

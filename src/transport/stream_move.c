@@ -26,7 +26,7 @@ static bool pluck(haul_stream *s, haul__mark *mark, uint64_t until_ns, bool *out
 bool haul__stream_ask(haul_stream *s)
 {
     (void)pthread_mutex_lock(&s->mutex);
-    if (!s->receiving) {
+    if (!s->receiving && !s->all_received) {
         grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &s->incoming};
         s->receiving =
             grpc_call_start_batch(s->grpc, &op, 1, &s->on_received, NULL) == GRPC_CALL_OK;
@@ -149,9 +149,9 @@ haul_status haul_stream_receive(haul_stream *s, int64_t timeout_ns, haul_receive
     s->receiving = false;
     grpc_byte_buffer *bytes = s->incoming;
     s->incoming = NULL;
+    s->all_received = bytes == NULL;
     (void)pthread_mutex_unlock(&s->mutex);
     if (!bytes) {
-        s->all_received = true;
         return HAUL_END;
     }
     haul_received *received;
