@@ -157,23 +157,34 @@ static haul_status check_answer(void *ctx, const haul_payload *payload)
     return HAUL_OK;
 }
 
-static haul_status pack_answer(haul_call *call, const ProtobufCMessage *response)
+static haul_status pack_message(haul_call *call, const ProtobufCMessage *response)
 {
-    const haul__plans *plans = &call->method->output;
-    if (!response || response->descriptor != plans->type || !protobuf_c_message_check(response)) {
-        return HAUL_INVALID;
-    }
-    if (plans->root) {
-        haul_status status = haul__plan_walk(plans->root, response, check_answer, call);
-        if (status != HAUL_OK) {
-            return status;
-        }
-    }
     const haul__pack_from from = {.views = {&call->answer_views, &call->request_views},
                                   .pins = &call->server->pins,
                                   .place = call->server->place,
                                   .max_bytes = call->server->max_send_bytes};
-    return haul__pack(response, &from, &call->answer_bytes);
+    const haul__plan *root = call->method->output.root;
+    haul_status status = root ? haul__plan_walk(root, response, check_answer, call) : HAUL_OK;
+    return status == HAUL_OK ? haul__pack(response, &from, &call->answer_bytes) : status;
+}
+
+static haul_status pack_answer(haul_call *call, const ProtobufCMessage *response)
+{
+    haul__place *place = call->server->place;
+    if (!response || response->descriptor != call->method->output.type ||
+        !protobuf_c_message_check(response)) {
+        return HAUL_INVALID;
+    }
+    haul__rewrite rewrite;
+    void *block = haul__block_take(place);
+    haul__arena_init(&rewrite.arena, _Alignof(max_align_t), block, HAUL__BLOCK_BYTES);
+    haul_status status = haul__call_move_payloads(call, response, &rewrite, &response);
+    if (status == HAUL_OK) {
+        status = pack_message(call, response);
+    }
+    haul__rewrite_fini(&rewrite);
+    haul__block_give_back(place, block);
+    return status;
 }
 
 static grpc_metadata metadata(const char *key, grpc_slice value)

@@ -131,6 +131,7 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     draw_lane(server);
     haul__server_lane_init(server);
     haul_status status = server->unknown ? copy_pools(server, &o) : HAUL_NOMEM;
+    haul__threshold_init(&server->threshold, o.key_threshold_bytes);
     server->place = haul__place_create(o.n_pools > 0 ? o.pools[0] : NULL);
     status = server->place ? status : HAUL_NOMEM;
     if (status == HAUL_OK) {

@@ -21,8 +21,10 @@
 #include "transport/pin.h"
 #include "transport/place.h"
 #include "transport/plan.h"
+#include "transport/rewrite.h"
 #include "transport/sending.h"
 #include "transport/stats.h"
+#include "transport/threshold.h"
 #include "transport/user_metadata.h"
 #include "transport/views.h"
 
@@ -119,6 +121,7 @@ struct haul_server {
     char lane_text[HAUL__LANE_TEXT_BYTES];
 
     haul__lead lead;
+    haul__threshold threshold; /* of answers */
     haul__counters counters;
     haul__pins pins;
     haul__place *place;    /* for what comes inline */
@@ -319,6 +322,20 @@ bool haul__call_stream_is_over(void *call);
 /* haul_call_put() for calls that stream. */
 HAUL_MUST_CHECK haul_status haul__call_stream_put(haul_call *call, haul_buf *buf, uint64_t len,
                                                   haul_payload_out *out);
+
+/* ---- call_move.c ---- */
+
+/*
+ * A response whose payloads lie in buffers, given to the caller, as far as they are worth one and he
+ * takes them; @response itself if there is nothing to change.
+ *
+ * Ownership: what is new lives in @rewrite; what was put belongs to the call.
+ * Failures:  HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ */
+HAUL_MUST_CHECK haul_status haul__call_move_payloads(haul_call *call,
+                                                     const ProtobufCMessage *response,
+                                                     haul__rewrite *rewrite,
+                                                     const ProtobufCMessage **out_response);
 
 /* ---- call_answer.c ---- */
 

@@ -89,6 +89,7 @@ haul_status haul_server_get_stats(haul_server *server, haul_server_stats *out)
         .n_failed = read_one(&c->n_failed),
         .requests = read_traffic(&c->requests),
         .answers = read_traffic(&c->answers),
+        .n_copied = read_one(&c->n_copied),
         .n_refused = read_one(&c->n_refused),
         .n_exhausted = read_one(&c->n_exhausted),
     };

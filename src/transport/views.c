@@ -120,6 +120,16 @@ static bool covers(const haul__view_entry *entry, const uint8_t *data, size_t le
            entry->view.len - (at - from) >= len;
 }
 
+bool haul__views_cover(const haul__views *views, const uint8_t *data, size_t len)
+{
+    const haul__view_entry *entries = entries_of_const(views);
+    bool found = false;
+    for (size_t i = 0; i < views->n && !found; i++) {
+        found = covers(&entries[i], data, len);
+    }
+    return found;
+}
+
 haul_status haul__views_slice(haul__views *views, haul__pins *pins, const uint8_t *data, size_t len,
                               grpc_slice *out_slice)
 {

@@ -46,6 +46,9 @@ HAUL_MUST_CHECK haul_status haul__views_find(const haul__views *views, const hau
 /* Whether any bytes here are a pool's. */
 bool haul__views_hold_pool_memory(const haul__views *views);
 
+/* Whether the @len bytes at @data lie in a view of a pool's memory. */
+bool haul__views_cover(const haul__views *views, const uint8_t *data, size_t len);
+
 /*
  * A slice of the @len bytes at @data, without a copy, if they lie in a view of a pool's memory.
  * Conditions: HAUL_NOT_FOUND  they do not   Failures: HAUL_NOMEM

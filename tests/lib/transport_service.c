@@ -108,6 +108,9 @@ static haul_status take(haul_call *call, uint64_t size, uint8_t seed, haul_buf *
     return status;
 }
 
+/* What MODE_PLAIN answers with. */
+static uint8_t plain[65536];
+
 static haul_status put(haul_call *call, uint64_t size, uint8_t seed, haul_payload_out *out)
 {
     haul_buf *buf;
@@ -195,6 +198,13 @@ static haul_status answer_by_mode(haul_call *call, const Haul__Test__ExchangeReq
         status = put(call, request->size, 7, &out[0]);
         response->data = &out[0].payload;
         return status;
+    case HAUL__TEST__MODE__MODE_PLAIN:
+        if (request->size > sizeof(plain)) {
+            return HAUL_TOO_BIG;
+        }
+        haul_payload_set_inline(&out[0], plain, request->size);
+        response->data = &out[0].payload;
+        return HAUL_OK;
     case HAUL__TEST__MODE__MODE_PUT_FAIL:
         status = put(call, request->size, 7, &out[0]);
         return status == HAUL_OK ? HAUL_BUSY : status;
@@ -256,6 +266,7 @@ static void empty(Haul__Test__TestService_Service *base, const Haul__Test__Empty
 
 void test_service_init(test_service *service)
 {
+    test_fill(plain, sizeof(plain), 7);
     static const Haul__Test__TestService_Service handlers = HAUL__TEST__TEST_SERVICE__INIT();
     *service = (test_service){
         .base = handlers, .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};

@@ -31,6 +31,9 @@ static void open_server(test_pair *pair, const test_pair_opts *opts)
     so.n_threads = opts->n_threads;
     so.max_message_bytes = opts->max_message_bytes;
     so.give_ns = opts->give_ns;
+    if (so.key_threshold_bytes == 0) {
+        so.key_threshold_bytes = opts->key_threshold_bytes;
+    }
     assert_ok(haul_server_create(&so, &pair->server, &err));
     assert_ok(haul_server_add_service(pair->server, (ProtobufCService *)&pair->service, &err));
     int port = 0;

@@ -74,7 +74,7 @@ typedef struct test_pair_opts {
     bool large; /* a pool for large payloads */
     uint32_t n_threads;
     uint64_t give_ns;
-    uint64_t key_threshold_bytes;
+    uint64_t key_threshold_bytes;     /* of the channel, and of a server that has none of its own */
     size_t max_message_bytes;         /* of both */
     const haul_server_opts *server;   /* the rest of the options; NULL = as they are by default */
     const haul_channel_opts *channel; /* the same */

@@ -311,6 +311,49 @@ static void closing_ends_the_wait(void **state)
     test_pair_close(&pair);
 }
 
+/* ---- Answers ---- */
+
+static void assert_answer(test_pair *pair, size_t len, haul_path path)
+{
+    Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    request.mode = HAUL__TEST__MODE__MODE_PLAIN;
+    request.size = len;
+    haul_reply *reply = test_exchange(pair, &request, NULL);
+    const Haul__Test__ExchangeResponse *response = test_response(reply);
+    haul_view view;
+    assert_ok(haul_reply_view(reply, response->data, &view));
+    assert_int_equal(view.len, len);
+    assert_true(test_sum(view.data, view.len) == test_payload_sum(len, 7));
+    assert_string_equal(haul_path_name(haul_reply_path(reply)), haul_path_name(path));
+    haul_reply_free(reply);
+}
+
+static void answers_in_ordinary_memory(void **state)
+{
+    (void)state;
+    const haul_server_opts server = {.key_threshold_bytes = THRESHOLD};
+    const test_pair_opts opts = {.server = &server};
+    const test_pair_opts apart = {.server = &server, .client_without_pool = true};
+    test_pair pair;
+    hoard h;
+    test_pair_open(&pair, &opts);
+    assert_answer(&pair, THRESHOLD - 1, HAUL_PATH_INLINE);
+    assert_answer(&pair, THRESHOLD, HAUL_PATH_SHM);
+    assert_answer(&pair, LARGE, HAUL_PATH_SHM);
+    take_all(&pair, &h);
+    assert_answer(&pair, LARGE, HAUL_PATH_INLINE);
+    give_back(&h);
+    haul_server_stats stats = {.struct_size = sizeof(stats)};
+    assert_ok(haul_server_get_stats(pair.server, &stats));
+    assert_int_equal(stats.n_copied, 2);
+    assert_int_equal(stats.n_exhausted, 1);
+    test_pair_close(&pair);
+
+    test_pair_open(&pair, &apart);
+    assert_answer(&pair, LARGE, HAUL_PATH_INLINE);
+    test_pair_close(&pair);
+}
+
 /* ---- What is counted ---- */
 
 static void everything_is_counted(void **state)
@@ -381,6 +424,7 @@ int main(void)
         cmocka_unit_test(a_call_waits_for_a_buffer),
         cmocka_unit_test(nobody_waits_past_his_deadline),
         cmocka_unit_test(closing_ends_the_wait),
+        cmocka_unit_test(answers_in_ordinary_memory),
         cmocka_unit_test(everything_is_counted),
         cmocka_unit_test(wrong_options_are_refused),
     };
