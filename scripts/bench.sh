@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Shorthaul authors
 #
-# Run both benchmarks in full, keep their JSON lines in build/bench.jsonl, and print a table.
+# Run the benchmarks in full, keep their JSON lines in build/bench.jsonl, and print a table.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -12,11 +12,12 @@ clean_up() {
 
 catch_signals
 "$root/scripts/install-deps.sh" test
-build release bench_pool bench_e2e bench_cpp_peer
+build release bench_pool bench_e2e bench_message bench_cpp_peer
 
 results=$root/build/bench.jsonl
 run "$root/build/release/bin/bench_pool" >"$results"
 run "$root/build/release/bin/bench_e2e" >>"$results"
+run "$root/build/release/bin/bench_message" >>"$results"
 
 jq -r 'select(.cpu) | "\(.cpu), \(.cores) cores, Linux \(.kernel)"' "$results" | sort -u
 echo
@@ -27,7 +28,7 @@ jq -r 'select(.p50_ns) | [.name, .p50_ns, .p99_ns, .n] | @tsv' "$results" |
     done
 echo
 printf '%-20s %-16s %12s %12s %6s\n' CALL WORK P50_US P99_US N
-jq -r 'select(.p50_us) | [.name, .work, .p50_us, .p99_us, .n] | @tsv' "$results" |
+jq -r 'select(.p50_us) | [.name, .work // .shape, .p50_us, .p99_us, .n] | @tsv' "$results" |
     while IFS=$'\t' read -r name work p50 p99 n; do
         printf '%-20s %-16s %12.1f %12.1f %6d\n' "$name" "$work" "$p50" "$p99" "$n"
     done
@@ -46,7 +47,7 @@ printf '%-40s %10s %10s\n' RATIO VALUE WANTED
 jq -r 'select(.name == "ratios") | del(.name, .cpu, .cores, .kernel) | to_entries[] |
        [.key, .value, "", ""] | @tsv' "$results" >"$results.ratios"
 jq -r 'select(.name == "ratio") |
-       [.target, .value, .wanted // "", if .met == false then "not met" else "" end] | @tsv' \
+       [([.shape, .target] | map(strings) | join(", ")), .value, .wanted // "", if .met == false then "not met" else "" end] | @tsv' \
     "$results" >>"$results.ratios"
 while IFS=$'\t' read -r name value wanted met; do
     printf '%-40s %10.2f %10s %s\n' "$name" "$value" "$wanted" "$met"
