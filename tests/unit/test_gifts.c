@@ -18,7 +18,7 @@ typedef struct pair {
     haul_pool *giver;
     haul_pool *taker;
     sem_t given;
-    haul_key key;
+    haul_key keys[N_GIFTS]; /* one each: the two sides meet in memory that is mapped twice */
     unsigned n_claimed;
 } pair;
 
@@ -43,21 +43,21 @@ static int teardown(void **state)
     return 0;
 }
 
-static void give(pair *p)
+static void give(pair *p, haul_key *out_key)
 {
     haul_buf *buf = test_alloc(p->giver, LEN);
-    assert_ok(haul_buf_give(buf, LEN, haul_pool_participant(p->taker), FAR_OFF, &p->key));
+    assert_ok(haul_buf_give(buf, LEN, haul_pool_participant(p->taker), FAR_OFF, out_key));
 }
 
 static void a_gift_that_nobody_claims(void **state)
 {
     pair *p = *state;
-    give(p);
-    assert_status(haul_pool_wait_claimed(p->giver, &p->key, 0), HAUL_TIMEOUT);
-    assert_status(haul_pool_wait_claimed(p->giver, &p->key, A_MOMENT), HAUL_TIMEOUT);
-    assert_ok(haul_pool_revoke(p->giver, &p->key));
-    assert_ok(haul_pool_wait_claimed(p->giver, &p->key, -1));
-    haul_key other = p->key;
+    give(p, &p->keys[0]);
+    assert_status(haul_pool_wait_claimed(p->giver, &p->keys[0], 0), HAUL_TIMEOUT);
+    assert_status(haul_pool_wait_claimed(p->giver, &p->keys[0], A_MOMENT), HAUL_TIMEOUT);
+    assert_ok(haul_pool_revoke(p->giver, &p->keys[0]));
+    assert_ok(haul_pool_wait_claimed(p->giver, &p->keys[0], -1));
+    haul_key other = p->keys[0];
     other.pool_id++;
     assert_status(haul_pool_wait_claimed(p->giver, &other, -1), HAUL_INVALID);
 }
@@ -69,10 +69,9 @@ static void *claim_all(void *arg)
     for (int i = 0; i < N_GIFTS; i++) {
         while (sem_wait(&p->given) != 0) {
         }
-        const haul_key key = p->key; /* the claim lets the giver write the next one */
         haul_buf_release(kept);
         kept = NULL;
-        p->n_claimed += haul_buf_claim(p->taker, &key, LEN, &kept) == HAUL_OK;
+        p->n_claimed += haul_buf_claim(p->taker, &p->keys[i], LEN, &kept) == HAUL_OK;
     }
     haul_buf_release(kept);
     return NULL;
@@ -97,9 +96,9 @@ static void a_claim_wakes_the_giver(void **state)
     assert_int_equal(pthread_create(&thread, NULL, claim_all, p), 0);
     sleeps_on = true;
     for (int i = 0; i < N_GIFTS; i++) {
-        give(p);
+        give(p, &p->keys[i]);
         assert_int_equal(sem_post(&p->given), 0);
-        assert_ok(haul_pool_wait_claimed(p->giver, &p->key, -1));
+        assert_ok(haul_pool_wait_claimed(p->giver, &p->keys[i], -1));
     }
     sleeps_on = false;
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -122,9 +121,9 @@ static void a_recipient_that_leaves(void **state)
     pair *p = *state;
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, leave, p), 0);
-    give(p);
+    give(p, &p->keys[0]);
     assert_int_equal(sem_post(&p->given), 0);
-    assert_ok(haul_pool_wait_claimed(p->giver, &p->key, -1));
+    assert_ok(haul_pool_wait_claimed(p->giver, &p->keys[0], -1));
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
