@@ -180,8 +180,9 @@ static void put(const test_pair_opts *opts, bool inline_only, haul_path expected
         assert_int_equal(haul_reply_path(reply), expected);
         assert_int_equal(haul_reply_request_path(reply), HAUL_PATH_NONE);
         haul_reply_free(reply);
-        assert_int_equal(test_free_count(pair.client_pool, 1),
-                         expected == HAUL_PATH_SHM ? 2 : test_free_count(pair.client_pool, 1));
+        if (expected == HAUL_PATH_SHM) { /* nobody but the caller had them */
+            assert_int_equal(test_free_count(pair.client_pool, 1), 2);
+        }
     }
     test_pair_close(&pair);
 }
