@@ -100,6 +100,7 @@ static void continue_those_due(storm *s, uint64_t now)
     for (uint32_t i = 0; i < STORM_N_WORKERS; i++) {
         runner *r = &s->runners[i];
         if (r->state == STOPPED && r->resume_ns <= now) {
+            atomic_store(&s->board->seats[i].resumed, (uint32_t)r->pid);
             (void)kill(r->pid, SIGCONT);
             r->state = LOOKING;
         }

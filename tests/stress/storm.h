@@ -29,9 +29,10 @@ typedef struct storm_message {
 /* One worker's part. */
 typedef struct storm_seat {
     int inbox[2]; /* [0] read by the worker, [1] written to by all; the same numbers in all */
-    _Atomic uint32_t slot;  /* of the last process in this seat, 0 = has not joined yet */
-    _Atomic uint32_t kept;  /* the seat's data has been published, and not been withdrawn */
-    _Atomic uint32_t ready; /* pid of the process that can be stopped and continued */
+    _Atomic uint32_t slot;    /* of the last process in this seat, 0 = has not joined yet */
+    _Atomic uint32_t kept;    /* the seat's data has been published, and not been withdrawn */
+    _Atomic uint32_t ready;   /* pid of the process that can be stopped and continued */
+    _Atomic uint32_t resumed; /* pid of one that has been, and has not looked at its things yet */
 } storm_seat;
 
 typedef struct storm_board {

@@ -17,7 +17,6 @@
 #include "storm.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -52,14 +51,6 @@ typedef struct worker {
     uint64_t seed;
     thing things[N_THINGS];
 } worker;
-
-static volatile sig_atomic_t continued;
-
-static void on_cont(int sig)
-{
-    (void)sig;
-    continued = 1;
-}
 
 static uint64_t roll(worker *w, uint64_t n)
 {
@@ -118,7 +109,7 @@ static void check(worker *w, const thing *t)
 static void check_all_after_stop(worker *w)
 {
     uint32_t pid = (uint32_t)getpid();
-    continued = 0;
+    atomic_store(&w->board->seats[w->seat].resumed, 0);
     for (uint32_t i = 0; i < N_THINGS; i++) {
         if (w->things[i].kind != NOTHING) {
             check(w, &w->things[i]);
@@ -355,12 +346,11 @@ static haul_status join(worker *w)
 int storm_work(storm_board *board, uint32_t seat)
 {
     worker w = {.board = board, .seat = seat};
-    struct sigaction on = {.sa_handler = on_cont, .sa_flags = SA_RESTART};
     uint64_t number = atomic_fetch_add(&board->n_started, 1) + 1;
     w.random = number * UINT64_C(0x2545f4914f6cdd1d);
     w.seed = number << 32;
     haul_status s = join(&w);
-    if (s != HAUL_OK || sigaction(SIGCONT, &on, NULL) != 0) {
+    if (s != HAUL_OK) {
         unexpected(&w, "join", s);
         return 1;
     }
@@ -371,7 +361,7 @@ int storm_work(storm_board *board, uint32_t seat)
         if (roll(&w, ACTS_PER_REST) == 0) {
             rest(&w);
         }
-        if (continued) {
+        if (atomic_load(&board->seats[seat].resumed) == (uint32_t)getpid()) {
             check_all_after_stop(&w);
         }
     }
