@@ -15,7 +15,7 @@
 #include "transport/deadline.h"
 
 /* A little more than it costs to let another thread lead: docs/adr/0006. */
-#define BRIEF_NS 100000u
+#define BRIEF_NS UINT64_C(100000)
 
 /* With so few threads, which is to say cores, the callers need the others: docs/adr/0006. */
 #define FEW_THREADS 2
