@@ -109,8 +109,8 @@ typedef struct haul__header {
      * releaser, clears bit 0, counts  cas acqrel  futex       the kernel compares the word: a waiter
      * claimer   up; wakes all                                 that was late does not sleep
      * Waiter dies: bit 0 stays until the next release clears it; one wake-up too many.
-     * Releaser dies before waking: the buffer is free, waiters look again after a while by
-     * themselves (alloc.c). */
+     * Releaser or claimer dies before waking: what it did stands, and waiters look again after a
+     * while by themselves (alloc.c, claimed.c). */
     _Alignas(HAUL__LINE) haul__a32 wake;
 
     /* The queue of those who wait, so that they are served in turn. A ticket is drawn by adding to

@@ -82,7 +82,7 @@ static inline uint64_t haul__word_moved(uint64_t word, enum haul__phase phase, u
     return haul__word(haul__word_generation(word), who, phase, haul__word_flags(word));
 }
 
-/* The buffer's next life: free, or being made. */
+/* The buffer's next life: free, being made, or claimed to be filled. */
 static inline uint64_t haul__word_next_life(uint64_t word, enum haul__phase phase, uint32_t who)
 {
     return haul__word(haul__word_generation(word) + 1, who, phase, haul__word_flags(word));

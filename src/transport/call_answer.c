@@ -62,22 +62,6 @@ static haul_status reserve_given(haul_call *call)
     return HAUL_OK;
 }
 
-static haul_status put_inline(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
-{
-    haul_key key;
-    haul_view view;
-    haul_status status = haul_buf_share(buf, len, &key);
-    if (status == HAUL_OK) {
-        status = haul_buf_view(buf, &view);
-    }
-    if (status == HAUL_OK) {
-        haul_payload_set_inline(out, view.data, view.len);
-        status = haul__views_add(&call->answer_views, &out->payload, &view);
-    }
-    haul_buf_release(buf);
-    return status;
-}
-
 /* Give the buffer to the caller; inline if nobody is there to take it. Takes @buf. */
 static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_payload_out *out)
 {
@@ -86,7 +70,8 @@ static haul_status give(haul_call *call, haul_buf *buf, uint64_t len, haul_paylo
     haul_key key;
     haul_status status = haul_buf_give(buf, len, call->accept_slot, until, &key);
     if (status == HAUL_PEER_GONE || status == HAUL_INVALID) {
-        return put_inline(call, buf, len, out); /* a slot that is empty, or none of the pool's */
+        return haul__views_put_inline(&call->answer_views, buf, len,
+                                      out); /* a slot that is empty, or none of the pool's */
     }
     if (status != HAUL_OK) {
         haul_buf_release(buf);
@@ -104,7 +89,7 @@ haul_status haul_call_put(haul_call *call, haul_buf *buf, uint64_t len, haul_pay
         return haul__call_stream_put(call, buf, len, out);
     }
     if (!call->accept_pool || haul_buf_pool(buf) != call->accept_pool) {
-        return put_inline(call, buf, len, out);
+        return haul__views_put_inline(&call->answer_views, buf, len, out);
     }
     haul_status status = reserve_given(call);
     if (status != HAUL_OK) {

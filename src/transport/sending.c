@@ -74,33 +74,18 @@ haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t l
     return status;
 }
 
-static haul_status put_inline(haul__sending *s, haul_buf *buf, uint64_t len, haul_payload_out *out)
-{
-    haul_key key;
-    haul_view view;
-    haul_status status = haul_buf_share(buf, len, &key);
-    if (status == HAUL_OK) {
-        status = haul_buf_view(buf, &view);
-    }
-    if (status == HAUL_OK) {
-        haul_payload_set_inline(out, view.data, view.len);
-        status = haul__views_add(&s->put_views, &out->payload, &view);
-    }
-    haul_buf_release(buf);
-    return status;
-}
-
 haul_status haul__sending_put(haul__sending *s, haul_buf *buf, uint64_t len, haul_payload_out *out)
 {
     if (!goes_by_key(s, buf, len)) {
-        return put_inline(s, buf, len, out);
+        return haul__views_put_inline(&s->put_views, buf, len, out);
     }
     haul_key key;
     haul_status status = haul__gifts_add(&s->gifts, buf, len, &key);
     if (status == HAUL_OK) {
         haul_payload_set_key(out, &key, len);
     } else if (status == HAUL_PEER_GONE || status == HAUL_INVALID) {
-        status = put_inline(s, buf, len, out); /* a slot that is empty, or none of the pool's */
+        status = haul__views_put_inline(&s->put_views, buf, len,
+                                        out); /* a slot that is empty, or none of the pool's */
     } else {
         haul_buf_release(buf);
     }

@@ -60,6 +60,23 @@ haul_status haul__views_add(haul__views *views, const haul_payload *payload, con
     return HAUL_OK;
 }
 
+haul_status haul__views_put_inline(haul__views *views, haul_buf *buf, uint64_t len,
+                                   haul_payload_out *out)
+{
+    haul_key key;
+    haul_view view;
+    haul_status status = haul_buf_share(buf, len, &key);
+    if (status == HAUL_OK) {
+        status = haul_buf_view(buf, &view);
+    }
+    if (status == HAUL_OK) {
+        haul_payload_set_inline(out, view.data, view.len);
+        status = haul__views_add(views, &out->payload, &view);
+    }
+    haul_buf_release(buf);
+    return status;
+}
+
 static int compare(const void *a, const void *b)
 {
     uintptr_t pa = (uintptr_t)((const haul__view_entry *)a)->payload;

@@ -36,6 +36,16 @@ typedef struct haul__views {
 HAUL_MUST_CHECK haul_status haul__views_add(haul__views *views, const haul_payload *payload,
                                             const haul_view *view);
 
+/*
+ * Make @out->payload say: the first @len bytes of @buf, inline. The bytes stay in the buffer until
+ * haul__views_fini().
+ *
+ * Ownership: takes @buf, whatever it returns.
+ * Failures:  those of haul_buf_share() and haul_buf_view(), HAUL_NOMEM
+ */
+HAUL_MUST_CHECK haul_status haul__views_put_inline(haul__views *views, haul_buf *buf, uint64_t len,
+                                                   haul_payload_out *out);
+
 /* After the last haul__views_add(): makes haul__views_find() fast. */
 void haul__views_seal(haul__views *views);
 
