@@ -51,6 +51,7 @@ readonly mutants='
     CLAIM_STORES       buffer  GIFT     1 0 from==
     CLAIM_EMPTY_STORES buffer  LOAN     1 0 from==
     CLAIM_EMPTY_SAME_LIFE buffer LOAN   1 0 next/256
+    TAKE_BACK_STORES   buffer  LOAN     1 0 from==
     EXPIRY_STORES      buffer  GIFT     1 0 from==
     HINT_DROPPED_BLIND buffer  HINTS    1 0 hint
     FRESH_RAISED_BLIND buffer  HINTS    1 0 hint

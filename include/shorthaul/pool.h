@@ -306,6 +306,36 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_claim_empty(haul_pool *pool, const
                                                           haul_buf **out_buf);
 
 /*
+ * Become the owner of a buffer that was given to this process, to read it and then to write into it:
+ * it is like one of haul_buf_alloc() that holds the payload, at haul_buf_data(). Nobody else can open
+ * it any more.
+ *
+ * @len: the payload's length, from the same message as the key.
+ *
+ * Ownership, blocking, conditions: as haul_buf_claim_empty().
+ * Failures:   HAUL_INVALID (another pool's key, index or length out of bounds), HAUL_CORRUPT,
+ *             HAUL_NOMEM, HAUL_SYSTEM. If the buffer cannot be mapped it is released
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_buf_claim_writable(haul_pool *pool, const haul_key *key,
+                                                             uint64_t len, haul_buf **out_buf);
+
+/*
+ * Take a given buffer back, as haul_pool_revoke() does, and become its owner again: it is like one of
+ * haul_buf_alloc(), and nobody else can have it in between. It counts for this participant's quota
+ * and is never refused for it.
+ *
+ * Ownership:  the buffer is the caller's, until haul_buf_give() or haul_buf_release().
+ * Blocking:   never. No system call if this process has mapped the buffer for writing before.
+ * Conditions: HAUL_STALE      the recipient has claimed it, or it was taken back already
+ *             HAUL_NOT_FOUND  the pool has been removed by force, and this process has not mapped
+ *                             the buffer
+ * Failures:   HAUL_INVALID, HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM. If the buffer cannot be mapped it
+ *             is released
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_buf_take_back(haul_pool *pool, const haul_key *key,
+                                                        haul_buf **out_buf);
+
+/*
  * Let go of a buffer this process owns. It is free for others when the last reader detaches.
  *
  * Ownership:  takes @buf; NULL is allowed.

@@ -5,7 +5,8 @@
  * The owner's half: share, give, claim, release.
  *
  * A gift is either a payload, which its recipient reads, or empty: room lent to somebody who fills it
- * and gives it back, or keeps it.
+ * and gives it back, or keeps it. A recipient may also become the owner of a payload as if it had
+ * written it, to use the buffer again, and so may the giver of what nobody has claimed.
  *
  * The handle belongs to one thread at a time and remembers the word as this owner left it. Each
  * function writes what others will need (ticket, length, deadline) while the buffer is still OWNED
@@ -197,6 +198,14 @@ static bool take_gift(haul_buf *buf, uint64_t word, uint64_t mine)
     return true;
 }
 
+/* Whether @len bytes from the key's offset on are within what was given. */
+static bool is_within(const haul_buf *buf, const haul_key *key, uint64_t len)
+{
+    uint64_t end;
+    return !__builtin_add_overflow(key->offset, len, &end) &&
+           end <= haul__load64_relaxed(&buf->record->length);
+}
+
 haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, haul_buf **out_buf)
 {
     uint64_t word;
@@ -205,9 +214,7 @@ haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, h
         return s;
     }
     haul_buf *buf = &pool->bufs[key->index];
-    uint64_t end;
-    if (__builtin_add_overflow(key->offset, len, &end) ||
-        end > haul__load64_relaxed(&buf->record->length)) {
+    if (!is_within(buf, key, len)) {
         return HAUL_INVALID;
     }
     if (!take_gift(buf, word, haul__word_moved(word, HAUL__SHARED, pool->slot))) {
@@ -218,8 +225,24 @@ haul_status haul_buf_claim(haul_pool *pool, const haul_key *key, uint64_t len, h
     return HAUL_OK;
 }
 
-/* The buffer begins another life, for what its new owner gives or shares must not be opened with the
- * key that it came with, and a swap of somebody who saw the first gift must not fit the next one. */
+/* Move a gift that is still at @word to OWNED. The buffer begins another life, for what its new owner
+ * gives or shares must not be opened with the key that it came with, and a swap of somebody who saw
+ * the first gift must not fit the next one. */
+static haul_status take_to_write(haul_buf *buf, uint64_t word, haul_buf **out_buf)
+{
+    if (!take_gift(buf, word, haul__word_next_life(word, HAUL__OWNED, buf->pool->slot))) {
+        return HAUL_STALE;
+    }
+    HAUL__FAULT(CLAIM_OWNED);
+    haul_status s = haul__map_rw(buf);
+    if (s != HAUL_OK) {
+        haul_buf_release(buf);
+        return s;
+    }
+    *out_buf = buf;
+    return HAUL_OK;
+}
+
 haul_status haul_buf_claim_empty(haul_pool *pool, const haul_key *key, haul_buf **out_buf)
 {
     uint64_t word;
@@ -231,17 +254,44 @@ haul_status haul_buf_claim_empty(haul_pool *pool, const haul_key *key, haul_buf 
     if (key->offset != 0 || haul__load64_relaxed(&buf->record->length) != 0) {
         return HAUL_INVALID;
     }
-    if (!take_gift(buf, word, haul__word_next_life(word, HAUL__OWNED, pool->slot))) {
-        return HAUL_STALE;
-    }
-    HAUL__FAULT(CLAIM_OWNED);
-    s = haul__map_rw(buf);
+    return take_to_write(buf, word, out_buf);
+}
+
+haul_status haul_buf_claim_writable(haul_pool *pool, const haul_key *key, uint64_t len,
+                                    haul_buf **out_buf)
+{
+    uint64_t word;
+    haul_status s = look_up_mine(pool, key, &word);
     if (s != HAUL_OK) {
-        haul_buf_release(buf);
         return s;
     }
-    *out_buf = buf;
-    return HAUL_OK;
+    haul_buf *buf = &pool->bufs[key->index];
+    if (!is_within(buf, key, len)) {
+        return HAUL_INVALID;
+    }
+    s = take_to_write(buf, word, &buf);
+    if (s == HAUL_OK && (key->offset > buf->rw.bytes || len > buf->rw.bytes - key->offset)) {
+        haul_buf_release(buf); /* shared memory told another length than the object has */
+        s = HAUL_CORRUPT;
+    }
+    if (s == HAUL_OK) {
+        *out_buf = buf;
+    }
+    return s;
+}
+
+haul_status haul_buf_take_back(haul_pool *pool, const haul_key *key, haul_buf **out_buf)
+{
+    uint64_t word;
+    haul_status s = haul__look_up_gift(pool, key, &word);
+    if (s != HAUL_OK) {
+        return s;
+    }
+    haul_buf *buf = &pool->bufs[key->index];
+    if (haul__load32_relaxed(&buf->mine) != 0) { /* what was given is not ours */
+        return HAUL_CORRUPT;
+    }
+    return take_to_write(buf, word, out_buf);
 }
 
 /* ---- Looking and letting go ---------------------------------------------------------------- */

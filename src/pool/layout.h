@@ -254,7 +254,8 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * owner      SHARED   -> KEPT       store rel   names        its name is published for good
  * withdrawer KEPT     -> RETIRED    cas seq     A            its name is about to go
  * recipient  GIVEN    -> SHARED     cas seq     the others   recipient, giver, reaper: one wins
- * recipient  GIVEN    -> OWNED      cas seq     the others   the same; it was given empty, to be filled
+ * recipient  GIVEN    -> OWNED      cas seq     the others   the same; it is filled, or used again
+ * giver      GIVEN    -> OWNED      cas seq     the others   called off, to be used again
  * giver      GIVEN    -> RETIRED    cas seq     the others   called off
  * reaper     GIVEN    -> RETIRED    cas seq     the others   past the deadline
  * finisher   RETIRED  -> FREE (F)   cas seq     allocator    no holder bit: nobody reads any more

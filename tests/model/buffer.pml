@@ -82,6 +82,9 @@ end:
         haul_buf_claim()
     ON(MAY(FILL) && own == 0 && PHASE(state) == GIVEN && WHO(state) == me, word = state) ->
         haul_buf_claim_empty()
+    /* haul_buf_take_back() */
+    ON(MAY(RECALL) && own == 0 && PHASE(state) == GIVEN && GEN(state) <= LIVES, word = state) ->
+        haul_buf_take_back()
     /* haul_buf_release() */
     ON(PHASE(own) == OWNED, AS_LEFT) -> release_unshared()
     ON(PHASE(own) == SHARED, AS_LEFT) -> release_shared()

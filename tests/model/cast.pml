@@ -7,7 +7,8 @@
  *   CAST_LIFE      an owner, two attachers, a recipient, a reaper: all of them at once
  *   CAST_READERS   the same without gifts
  *   CAST_GIFT      the same with one attacher, and a recipient that allocates too
- *   CAST_LOAN      a lender that claims back, a recipient that fills or reads, an attacher, a reaper
+ *   CAST_LOAN      a lender that claims or takes back, a recipient that fills or reads, an attacher, a
+ *                  reaper
  *   CAST_NAME      one who publishes, one who withdraws, an attacher, a reaper: a kept buffer
  *   CAST_HINTS     two who make, take and trim, a reaper: what leads to a free buffer
  *   CAST_OBJECT    one who makes, shares and trims, an attacher, a reaper: what can be mapped
@@ -28,6 +29,7 @@
 #define PUBLISH  1024 /* a shared buffer for good */
 #define WITHDRAW 2048
 #define FILL     4096 /* take what is given to it as room, and own it */
+#define RECALL   8192 /* take back what nobody has claimed, and own it */
 
 #define RECIPIENT 4
 #define LENDER    1
@@ -47,7 +49,7 @@
 #elif defined(CAST_LOAN)
 #define N_SLOTS 5
 #define CAST(s)                                                                                    \
-    (JOIN | PICK(s, TAKE | GIVE | CLAIM, ATTACH, REAP, FILL | CLAIM | SHARE | GIVE, 0))
+    (JOIN | PICK(s, TAKE | GIVE | CLAIM | RECALL, ATTACH, REAP, FILL | CLAIM | SHARE | GIVE, 0))
 #elif defined(CAST_NAME)
 #define WITH_NAME
 #define N_SLOTS 5

@@ -358,6 +358,25 @@ inline haul_buf_claim_empty()
     fi
 }
 
+/* The giver, after the same look. */
+inline haul_buf_take_back()
+{
+    if
+    ON(ticket == GEN(word), skip) ->
+        if
+#ifdef BUG_TAKE_BACK_STORES
+        ON(true, own_it(NEXT_LIFE(word, OWNED, me)); word = 0)
+#else
+        ON(state == word, own_it(NEXT_LIFE(word, OWNED, me)); word = 0)
+        ON(state != word, word = 0)
+#endif
+        DIES
+        fi
+    ON(ticket != GEN(word), word = 0)
+    DIES
+    fi
+}
+
 inline haul_pool_revoke()
 {
     if

@@ -139,6 +139,77 @@ static void a_payload_is_no_loan(void **state)
     haul_buf_release(claimed);
 }
 
+/* Claimed to be written, a payload is its recipient's as if it had filled the buffer itself. */
+static void a_payload_whose_buffer_is_used_again(void **state)
+{
+    haul_pool *pool = *state;
+    uint32_t me = haul_pool_participant(pool);
+    haul_key key;
+    haul_key again;
+    haul_view view;
+    haul_buf *buf = test_alloc(pool, 5000);
+    haul_buf *claimed;
+    memset(haul_buf_data(buf), 9, 5000);
+    assert_ok(haul_buf_give(buf, 5000, me, UINT64_MAX, &key));
+    assert_status(haul_buf_claim_writable(pool, &key, 5001, &claimed), HAUL_INVALID);
+    haul_key beyond = key;
+    beyond.offset = UINT64_MAX;
+    assert_status(haul_buf_claim_writable(pool, &beyond, 5000, &claimed), HAUL_INVALID);
+    beyond = key;
+    beyond.ticket++;
+    assert_status(haul_buf_claim_writable(pool, &beyond, 5000, &claimed), HAUL_STALE);
+    assert_ok(haul_buf_claim_writable(pool, &key, 5000, &claimed));
+    const uint8_t *bytes = haul_buf_data(claimed);
+    assert_int_equal(bytes[0], 9);
+    assert_int_equal(bytes[4999], 9);
+    assert_status(haul_attach(pool, &key, 5000, &view), HAUL_STALE);
+    assert_status(haul_buf_claim_writable(pool, &key, 5000, &buf), HAUL_STALE);
+    memset(haul_buf_data(claimed), 8, 5000);
+    assert_ok(haul_buf_give(claimed, 5000, me, UINT64_MAX, &again));
+    assert_true(again.index == key.index && again.ticket != key.ticket);
+    assert_ok(haul_buf_claim(pool, &again, 5000, &claimed));
+    haul_buf_release(claimed);
+}
+
+/* The length in shared memory is a neighbour's word for it. */
+static void a_payload_that_is_longer_than_its_buffer(void **state)
+{
+    haul_pool *pool = *state;
+    haul_key key;
+    haul_buf *claimed;
+    haul_buf *buf = test_alloc(pool, 100);
+    uint64_t capacity = haul_buf_capacity(buf);
+    assert_ok(haul_buf_give(buf, 100, haul_pool_participant(pool), UINT64_MAX, &key));
+    haul__store64_relaxed(&haul__record_of(pool, key.index)->length, UINT64_MAX);
+    assert_status(haul_buf_claim_writable(pool, &key, capacity + 1, &claimed), HAUL_CORRUPT);
+}
+
+static void what_is_taken_back_is_owned_again(void **state)
+{
+    haul_pool *pool = *state;
+    char text[HAUL_KEY_TEXT_BYTES];
+    peer p = join(pool);
+    haul_buf *buf = test_alloc(pool, 100);
+    haul_buf *back;
+    haul_key key;
+    haul_key again;
+    assert_ok(haul_buf_give(buf, 0, slot_of(&p), UINT64_MAX, &key));
+    haul_key_format(&key, 0, text);
+    assert_ok(haul_buf_take_back(pool, &key, &back));
+    assert_ptr_equal(back, buf);
+    assert_non_null(haul_buf_data(back));
+    assert_int_equal(test_class_info(pool, 0).n_owned, 1);
+    assert_status(haul_buf_take_back(pool, &key, &buf), HAUL_STALE);
+    assert_status(peer_call(&p, "claim-empty 0 %s", text), HAUL_STALE);
+    assert_ok(haul_buf_give(back, 0, slot_of(&p), UINT64_MAX, &again));
+    assert_status(haul_buf_take_back(pool, &key, &buf), HAUL_STALE); /* the first gift is over */
+    haul_key_format(&again, 0, text);
+    assert_ok(peer_call(&p, "claim-empty 0 %s", text));
+    assert_status(haul_buf_take_back(pool, &again, &buf), HAUL_STALE);
+    assert_ok(peer_call(&p, "release 0"));
+    peer_stop(&p);
+}
+
 static void a_loan_is_for_one_recipient(void **state)
 {
     haul_pool *pool = *state;
@@ -271,6 +342,9 @@ static void a_loan_counts_for_who_owns_it(void **state)
         haul_buf_give(test_alloc(pool, 1), 0, haul_pool_participant(borrower), UINT64_MAX, &key));
     own = test_alloc(pool, 1); /* what is lent is not the lender's */
     haul_buf_release(own);
+    assert_ok(haul_buf_take_back(pool, &key, &lent));
+    assert_status(haul_buf_alloc(pool, 1, NULL, &more), HAUL_EXHAUSTED);
+    assert_ok(haul_buf_give(lent, 0, haul_pool_participant(borrower), UINT64_MAX, &key));
     own = test_alloc(borrower, 1);
     assert_ok(haul_buf_claim_empty(borrower, &key, &lent)); /* beyond it, but never refused */
     haul_buf_release(own);
@@ -327,6 +401,9 @@ int main(void)
         IN_A_POOL(room_comes_back_filled),
         IN_A_POOL(the_key_of_a_loan_ends_with_its_claim),
         IN_A_POOL(a_payload_is_no_loan),
+        IN_A_POOL(a_payload_whose_buffer_is_used_again),
+        IN_A_POOL(a_payload_that_is_longer_than_its_buffer),
+        IN_A_POOL(what_is_taken_back_is_owned_again),
         IN_A_POOL(a_loan_is_for_one_recipient),
         IN_A_POOL(a_loan_is_taken_back),
         IN_A_POOL(a_deadline_does_not_touch_what_is_claimed),
