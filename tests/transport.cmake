@@ -17,7 +17,7 @@ foreach(name IN ITEMS lead pack parts unpack)
             LABELS unit)
 endforeach()
 foreach(name IN ITEMS badinput call creds hostile keepalive keys lane life limits listen
-                      loan metadata path death)
+                      loan loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -53,6 +53,7 @@ target_compile_definitions(transport_test
 add_dependencies(test_transport_death transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
 add_dependencies(test_transport_loan transport_peer)
+add_dependencies(test_transport_loan_own transport_peer)
 
 # Whole messages in buffers.
 haul_protobuf_c(TARGET shapes_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto

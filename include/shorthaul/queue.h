@@ -40,7 +40,8 @@ HAUL_API void haul_queue_destroy(haul_queue *queue);
  *
  * @tag: handed back with the reply; the same may be used for several calls.
  *
- * Ownership:  borrows @request, what it refers to, and the metadata of @opts until the reply comes.
+ * Ownership:  borrows @request, what it refers to, and the metadata and @lend_buf of @opts until the
+ *             reply comes.
  * Blocking:   for the probe if nobody knows whether the lane is shared, until the call's deadline;
  *             as opts->alloc says where a payload must be copied into the pool.
  * No reply comes unless it returns HAUL_OK.

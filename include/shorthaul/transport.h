@@ -428,6 +428,22 @@ typedef struct haul_call_opts {
                           * proven, or there is no buffer, the call goes without */
     const haul_alloc_opts *alloc; /* for this call; borrowed; NULL = as the channel says */
     haul_if_exhausted if_exhausted;
+
+    /*
+     * The same with a buffer of the application's own, so that one buffer serves for the answers of any
+     * number of calls: *@lend_buf, of the channel's pool and as haul_buf_alloc() returned it. NULL:
+     * none; *@lend_buf is NULL: one of @lend_bytes is taken. @lend_buf must stay where it is until the
+     * call is over.
+     *
+     * The library takes the buffer and *@lend_buf is NULL until the call is over (of calls with a queue:
+     * until their reply has been fetched); then *@lend_buf is the caller's again, whatever has become of
+     * the call. It is the same buffer, with the answer's payload in it, to be seen with
+     * haul_reply_view(), if the server has used it: do not write, lend or release it before you have
+     * read that. If the server has it still (it was dropped there, is being written past the deadline,
+     * or the server has died), *@lend_buf is another buffer of at least that size; it is NULL if the pool
+     * has none even so. A call that fails without being made leaves it as it is.
+     */
+    haul_buf **lend_buf;
 } haul_call_opts;
 
 /*
@@ -446,7 +462,8 @@ typedef struct haul_call_opts {
  * Blocking:  until the answer, the deadline, or haul_channel_close().
  * Failures:  HAUL_INVALID (request of another type or not well-formed, no such method, a key of
  *            another pool than the channel's, a stale key where it had to be sent inline, metadata
- *            that cannot be sent, channel being closed), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ *            that cannot be sent, a buffer that cannot be lent, channel being closed), HAUL_CORRUPT,
+ *            HAUL_NOMEM, HAUL_SYSTEM
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_channel_call(
     haul_channel *channel, const ProtobufCServiceDescriptor *service, unsigned method_index,
@@ -496,7 +513,8 @@ HAUL_API size_t haul_reply_request_bytes(const haul_reply *reply);
 
 /*
  * The bytes of a payload of the answer: in one piece, at an address that is a multiple of 64.
- * Readable until haul_reply_free(); do not detach the view.
+ * Readable until haul_reply_free(), or in a buffer of your own until you use that again
+ * (haul_call_opts.lend_buf); do not detach the view.
  *
  * Failures: HAUL_INVALID (not a payload of this answer)
  */

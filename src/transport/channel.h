@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 
 #include "transport/cq.h"
+#include "transport/loan.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
 #include "transport/pin.h"
@@ -83,6 +84,7 @@ typedef struct haul__attempt {
     bool accept; /* answers by key are welcome */
     bool wait_for_ready;
     const haul__metadata_list *metadata; /* NULL: the application sends none */
+    haul__loan *loan;                    /* what the answer may bring back; NULL: nothing */
 
     grpc_metadata_array initial;
     grpc_metadata_array trailing;

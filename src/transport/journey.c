@@ -20,8 +20,8 @@
 static void lend(haul__journey *j)
 {
     uint64_t until = j->deadline_ns == HAUL__NEVER ? haul__after_ns(LOAN_NS) : j->deadline_ns;
-    haul__loan_open(&j->loan, j->channel->pool, j->opts.lend_bytes, haul__lane_peer(j->channel),
-                    until);
+    haul__loan_open(&j->loan, j->channel->pool, j->opts.lend_buf, j->opts.lend_bytes,
+                    haul__lane_peer(j->channel), until);
     if (j->loan.pool && haul__metadata_add_own(&j->metadata, HAUL__MD_LEND,
                                                haul__loan_value(&j->loan)) != HAUL_OK) {
         haul__loan_close(&j->loan);
@@ -46,6 +46,7 @@ static haul_status prepare(haul__journey *j, bool by_key, bool accept)
         .accept = accept,
         .wait_for_ready = j->opts.wait_for_ready,
         .metadata = &j->metadata,
+        .loan = &j->loan,
     };
     haul_status status =
         haul__outgoing_pack(&j->request, by_key, &j->attempt.request, &reply->request_tally);
@@ -58,7 +59,7 @@ static haul_status prepare(haul__journey *j, bool by_key, bool accept)
     }
     if (status == HAUL_OK) {
         reply->n_request_bytes = grpc_byte_buffer_length(j->attempt.request);
-        if (accept && j->opts.lend_bytes > 0 && j->method->output.root) {
+        if (accept && (j->opts.lend_bytes > 0 || j->opts.lend_buf) && j->method->output.root) {
             lend(j);
         }
     }
@@ -108,13 +109,20 @@ void haul__journey_arrive(haul__journey *j)
                      &reply->answer_tally);
 }
 
+/* A buffer of the application's to be lent must be one that it may write. */
+static bool is_lendable(const haul_channel *channel, const haul_call_opts *opts)
+{
+    haul_buf *buf = opts->lend_buf ? *opts->lend_buf : NULL;
+    return !buf || (haul_buf_pool(buf) == channel->pool && haul_buf_data(buf));
+}
+
 haul_status haul__journey_init(haul__journey *j, haul_channel *channel,
                                const ProtobufCServiceDescriptor *service, unsigned method_index,
                                const ProtobufCMessage *request, const haul_call_opts *opts)
 {
     *j = (haul__journey){.channel = channel, .deadline_ns = HAUL__NEVER};
     if (opts) {
-        if (opts->struct_size != sizeof(*opts)) {
+        if (opts->struct_size != sizeof(*opts) || !is_lendable(channel, opts)) {
             return HAUL_INVALID;
         }
         j->opts = *opts;

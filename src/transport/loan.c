@@ -19,6 +19,12 @@
  *             client has taken it back: the                               answer came, else reaped
  *             call is over                                                past the deadline
  *
+ * The buffer may be the application's own, which wants it again when the call is over. Unclaimed it is taken
+ * back without being free in between (GIVEN to OWNED); with the answer in it it is claimed as one to
+ * write (GIVEN to OWNED, too), and the reply's view is the application's as long as it leaves the buffer
+ * alone. What a server has claimed and not given back is the server's, who may be writing it, or a
+ * reaper's: then the application gets another one, if the pool has any.
+ *
  * A deadline that passes before the claim ends the loan, and the handler allocates for itself. After
  * the claim it changes nothing for the handler; what is given back late is taken back like any
  * answer.
@@ -38,22 +44,42 @@
 
 /* ---- The client ---------------------------------------------------------------------------- */
 
-void haul__loan_open(haul__loan *loan, haul_pool *pool, uint64_t bytes, uint32_t to,
-                     uint64_t until_ns)
+void haul__loan_open(haul__loan *loan, haul_pool *pool, haul_buf **home, uint64_t bytes,
+                     uint32_t to, uint64_t until_ns)
 {
-    haul_buf *buf;
+    haul_buf *own = home ? *home : NULL;
+    haul_buf *buf = own;
     haul_key key;
-    if (to == 0 || haul_buf_alloc(pool, bytes, NULL, &buf) != HAUL_OK) {
+    if (to == 0 || (!own && (bytes == 0 || haul_buf_alloc(pool, bytes, NULL, &buf) != HAUL_OK))) {
         return;
     }
     uint64_t room = haul_buf_capacity(buf);
     if (haul_buf_give(buf, 0, to, until_ns, &key) != HAUL_OK) {
-        haul_buf_release(buf);
+        if (!own) {
+            haul_buf_release(buf);
+        }
         return;
     }
-    loan->pool = pool;
-    loan->key = key;
-    loan->room = room;
+    *loan = (haul__loan){.pool = pool, .key = key, .room = room, .home = home};
+    if (home) {
+        *home = NULL;
+    }
+}
+
+bool haul__loan_holds(const haul__loan *loan, const haul_payload *payload)
+{
+    return loan && loan->home && !loan->back && payload->key->index == loan->key.index;
+}
+
+haul_status haul__loan_receive(haul__loan *loan, const haul_payload *payload, haul_view *out_view)
+{
+    haul_key key = haul__key_of(payload->key);
+    haul_status status = haul_buf_claim_writable(loan->pool, &key, payload->length, &loan->back);
+    if (status == HAUL_OK) {
+        const uint8_t *bytes = haul_buf_data(loan->back);
+        *out_view = (haul_view){.data = bytes + key.offset, .len = payload->length};
+    }
+    return status;
 }
 
 grpc_slice haul__loan_value(const haul__loan *loan)
@@ -139,9 +165,21 @@ haul_status haul__loan_claim(haul__loan *loan, uint64_t len, haul_buf **out_buf)
 
 /* ---- Both ---------------------------------------------------------------------------------- */
 
+static void bring_home(haul__loan *loan)
+{
+    haul_buf *buf = loan->back;
+    if (!buf && haul_buf_take_back(loan->pool, &loan->key, &buf) != HAUL_OK &&
+        haul_buf_alloc(loan->pool, loan->room, NULL, &buf) != HAUL_OK) {
+        buf = NULL;
+    }
+    *loan->home = buf;
+}
+
 void haul__loan_close(haul__loan *loan)
 {
-    if (loan->pool && !atomic_load(&loan->taken)) {
+    if (loan->pool && loan->home) {
+        bring_home(loan);
+    } else if (loan->pool && !atomic_load(&loan->taken)) {
         /* HAUL_STALE: it has been claimed, or the other side was first. */
         (void)!haul_pool_revoke(loan->pool, &loan->key);
     }

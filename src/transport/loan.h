@@ -15,18 +15,34 @@
 typedef struct haul__loan {
     haul_pool *pool; /* NULL: nothing is lent */
     haul_key key;
-    uint64_t room;     /* bytes that may be written, as the client says */
+    uint64_t room; /* bytes that may be written, as the client says */
+    haul_buf *
+        *home; /* on the client: where the application has its buffer, and wants it again; NULL:
+                      * it was taken for the call */
+    haul_buf *back;    /* with @home: it has come back, with the answer in it */
     atomic_bool taken; /* on the server: somebody has tried to claim it */
 } haul__loan;
 
 /* ---- The client ---- */
 
 /*
- * Lend a buffer of @bytes to participant @to of @pool until @until_ns. Where there is none to be had, or
- * nobody in that slot, @loan stays empty.
+ * Lend participant @to of @pool the buffer *@home, or one of @bytes where @home or what it points at is
+ * NULL, until @until_ns. Where there is none to be had, or nobody in that slot, @loan stays empty and
+ * *@home as it is; else *@home is NULL until haul__loan_close().
  */
-void haul__loan_open(haul__loan *loan, haul_pool *pool, uint64_t bytes, uint32_t to,
-                     uint64_t until_ns);
+void haul__loan_open(haul__loan *loan, haul_pool *pool, haul_buf **home, uint64_t bytes,
+                     uint32_t to, uint64_t until_ns);
+
+/* Whether a payload of the answer, sent by key, is in the application's buffer. */
+bool haul__loan_holds(const haul__loan *loan, const haul_payload *payload);
+
+/*
+ * Claim the application's buffer with such a payload in it.
+ * Ownership: the loan's; the view needs no detaching.
+ * Conditions: HAUL_STALE   Failures: those of haul_buf_claim_writable()
+ */
+HAUL_MUST_CHECK haul_status haul__loan_receive(haul__loan *loan, const haul_payload *payload,
+                                               haul_view *out_view);
 
 /* The value of the metadata that tells the server. Ownership: the caller's. */
 grpc_slice haul__loan_value(const haul__loan *loan);
@@ -47,7 +63,7 @@ HAUL_MUST_CHECK haul_status haul__loan_claim(haul__loan *loan, uint64_t len, hau
 
 /* ---- Both ---- */
 
-/* Take back what nobody has claimed. */
+/* Take back what nobody has claimed; for an application's buffer that is lost, see to another. */
 void haul__loan_close(haul__loan *loan);
 
 #endif

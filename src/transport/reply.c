@@ -5,8 +5,8 @@
  * The answer to a call: its status, its message, and the buffers that were given with it.
  *
  * What came by key is claimed at once, so that neither the server nor a reaper can take it back any
- * more; from then on the reply holds it, until haul_reply_free(). If this process dies the reaper
- * clears the hold. A reply may be read by any thread, but freed once.
+ * more; from then on the reply holds it, until haul_reply_free(), but for a buffer of the application's
+ * own that it had lent. If this process dies the reaper clears the hold. A reply may be read by any thread, but freed once.
  */
 
 #include <stdlib.h>
@@ -32,12 +32,17 @@ haul_reply *haul__reply_create(haul_channel *channel)
 typedef struct taking {
     haul_reply *reply;
     haul_pool *pool;
+    haul__loan *loan;          /* NULL: none */
     ProtobufCMessage *message; /* that is being taken */
 } taking;
 
-static haul_status claim(haul_pool *pool, const haul_payload *payload, haul_view *out_view)
+static haul_status claim(const taking *t, const haul_payload *payload, haul_view *out_view)
 {
-    return pool ? haul__claim_view(pool, payload, out_view) : HAUL_PROTOCOL;
+    if (!t->pool) {
+        return HAUL_PROTOCOL;
+    }
+    return haul__loan_holds(t->loan, payload) ? haul__loan_receive(t->loan, payload, out_view)
+                                              : haul__claim_view(t->pool, payload, out_view);
 }
 
 static haul_status take_payload(void *ctx, const haul_payload *payload)
@@ -47,7 +52,7 @@ static haul_status take_payload(void *ctx, const haul_payload *payload)
     haul__payload_kind kind;
     haul_status status = haul__payload_inspect(payload, &kind);
     if (status == HAUL_OK && kind == HAUL__PAYLOAD_KEY) {
-        status = claim(t->pool, payload, &view);
+        status = claim(t, payload, &view);
     } else if (status == HAUL_OK && kind == HAUL__PAYLOAD_INLINE) {
         haul__unpacked_view(t->message, payload, &view);
     }
@@ -65,7 +70,7 @@ static haul_status drop_payload(void *ctx, const haul_payload *payload)
     haul__payload_kind kind;
     haul_view view;
     if (haul__payload_inspect(payload, &kind) == HAUL_OK && kind == HAUL__PAYLOAD_KEY &&
-        claim(t->pool, payload, &view) == HAUL_OK) {
+        claim(t, payload, &view) == HAUL_OK) {
         haul_detach(&view);
     }
     return HAUL_OK;
@@ -129,7 +134,8 @@ void haul__reply_take_status(haul_reply *reply, haul__attempt *attempt)
 void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *attempt)
 {
     const haul__plans *plans = &attempt->method->output;
-    taking t = {.reply = reply, .pool = attempt->accept ? channel->pool : NULL};
+    taking t = {
+        .reply = reply, .pool = attempt->accept ? channel->pool : NULL, .loan = attempt->loan};
     haul__reply_take_status(reply, attempt);
     if (reply->code != GRPC_STATUS_OK) {
         drop_answer(&t, attempt);

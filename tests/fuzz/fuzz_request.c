@@ -268,7 +268,7 @@ static void set_metadata(haul_call *call, const uint8_t head[HEAD_BYTES], haul__
                      wire_slice(accept, (size_t)n, head[1], head[2]));
     }
     if (head[0] & WITH_LOAN) {
-        haul__loan_open(loan, pools->client, LOAN_BYTES, haul_pool_participant(pools->server),
+        haul__loan_open(loan, pools->client, NULL, LOAN_BYTES, haul_pool_participant(pools->server),
                         haul__after_ns(UINT64_C(60000000000)));
         FUZZ_REQUIRE(loan->pool);
         grpc_slice value = haul__loan_value(loan);

@@ -8,6 +8,7 @@
  *                            a call
  *   call POOL ADDRESS MODE   sends a payload by key, says "called", makes one call
  *   lend POOL ADDRESS MODE   the same, and lends room for the answer
+ *   lend-own POOL ADDRESS MODE   the same with a buffer of its own
  *   fill POOL                takes a buffer, writes into it and says "filling"
  *
  * Each then waits for the end of its standard input, so that none outlives the test.
@@ -61,7 +62,8 @@ static int serve(haul_pool *pool, const char *address)
     return wait_for_end();
 }
 
-static int call(haul_pool *pool, const char *address, const char *mode, uint64_t lend_bytes)
+static int call(haul_pool *pool, const char *address, const char *mode, uint64_t lend_bytes,
+                haul_buf **lend_buf)
 {
     const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
     haul_channel *channel;
@@ -75,7 +77,8 @@ static int call(haul_pool *pool, const char *address, const char *mode, uint64_t
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.mode = (Haul__Test__Mode)strtol(mode, NULL, 10);
     request.size = LEN;
-    const haul_call_opts co = {.struct_size = sizeof(co), .lend_bytes = lend_bytes};
+    const haul_call_opts co = {
+        .struct_size = sizeof(co), .lend_bytes = lend_bytes, .lend_buf = lend_buf};
     haul_reply *reply;
     if (haul_payload_set_buf(&out, buf, LEN) != HAUL_OK) {
         return EXIT_FAILURE;
@@ -111,10 +114,16 @@ int main(int argc, char **argv)
         return serve(pool, argv[3]);
     }
     if (argc == 5 && strcmp(argv[1], "call") == 0) {
-        return call(pool, argv[3], argv[4], 0);
+        return call(pool, argv[3], argv[4], 0, NULL);
     }
     if (argc == 5 && strcmp(argv[1], "lend") == 0) {
-        return call(pool, argv[3], argv[4], LEN);
+        return call(pool, argv[3], argv[4], LEN, NULL);
+    }
+    if (argc == 5 && strcmp(argv[1], "lend-own") == 0) {
+        haul_buf *own = NULL;
+        return haul_buf_alloc(pool, LEN, NULL, &own) == HAUL_OK
+                   ? call(pool, argv[3], argv[4], 0, &own)
+                   : EXIT_FAILURE;
     }
     return strcmp(argv[1], "fill") == 0 ? fill(pool) : EXIT_FAILURE;
 }
