@@ -55,7 +55,7 @@ if(SHORTHAUL_TRANSPORT)
     NAME transport
     DESCRIPTION "gRPC for C with payloads that travel through shared memory"
     HEADERS ${public_headers}/transport.h ${public_headers}/credentials.h ${public_headers}/message.h
-            ${public_headers}/stream.h ${public_headers}/queue.h
+            ${public_headers}/stream.h ${public_headers}/queue.h ${public_headers}/cancel.h
     ALSO shorthaul_proto
     REQUIRES shorthaul-pool libprotobuf-c grpc
     REQUIRES_PRIVATE libcrypto)

@@ -16,8 +16,8 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS badinput call creds hostile keepalive keys lane life limits listen
-                      loan loan_own metadata path death)
+foreach(name IN ITEMS badinput call cancel cancel_race creds hostile keepalive keys lane life
+                      limits listen loan loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()

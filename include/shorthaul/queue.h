@@ -42,8 +42,9 @@ HAUL_API void haul_queue_destroy(haul_queue *queue);
  *
  * Ownership:  borrows @request, what it refers to, and the metadata and @lend_buf of @opts until the
  *             reply comes.
- * Blocking:   for the probe if nobody knows whether the lane is shared, until the call's deadline;
- *             as opts->alloc says where a payload must be copied into the pool.
+ * Blocking:   for the probe if nobody knows whether the lane is shared, until the call's deadline or
+ *             the trigger of opts->cancel; as opts->alloc says where a payload must be copied into
+ *             the pool.
  * No reply comes unless it returns HAUL_OK.
  *
  * Conditions: HAUL_TOO_BIG    the request is larger than may be sent
@@ -72,7 +73,8 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_queue_next(haul_queue *queue, int64_t 
                                                      haul_reply **out_reply);
 
 /* Cancel the calls that were started with @tag: each ends CANCELLED, unless it is over. Their
- * replies still come. Any thread. */
+ * replies still come, as those of calls do that are cancelled by the token of their options. Any
+ * thread. */
 HAUL_API void haul_queue_cancel(haul_queue *queue, const void *tag);
 
 /* Take no new calls; haul_queue_next() says HAUL_END after the last reply. Any thread. */

@@ -142,16 +142,19 @@ typedef struct haul_stream_opts {
     bool wait_for_ready;           /* wait for a connection instead of failing UNAVAILABLE */
     const haul_metadata *metadata; /* to send along; borrowed until the stream is open */
     size_t n_metadata;
-    uint32_t window;  /* buffers that may be on their way unclaimed; 0 = the default */
-    uint64_t give_ns; /* how long a buffer waits to be claimed if the stream has no deadline;
-                       * 0 = 10 minutes */
+    uint32_t window;     /* buffers that may be on their way unclaimed; 0 = the default */
+    uint64_t give_ns;    /* how long a buffer waits to be claimed if the stream has no deadline;
+                          * 0 = 10 minutes */
+    haul_cancel *cancel; /* by which the stream can be cancelled, while it is being opened, too;
+                          * NULL = by haul_stream_cancel() only */
 } haul_stream_opts;
 
 /*
  * Open a streaming call. Probes the lane if nobody knows whether it is shared.
  *
  * Ownership: the stream is the caller's, until haul_stream_finish().
- * Blocking:  for the probe, until the deadline or haul_channel_close(); else never.
+ * Blocking:  for the probe, until the deadline, the trigger of opts->cancel or
+ *            haul_channel_close(); else never.
  * Failures:  HAUL_INVALID (options, no such method, metadata that cannot be sent, channel being
  *            closed), HAUL_NOMEM
  */

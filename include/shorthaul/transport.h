@@ -18,6 +18,7 @@
 #include <grpc/status.h>
 #include <protobuf-c/protobuf-c.h>
 
+#include <shorthaul/cancel.h>
 #include <shorthaul/credentials.h>
 #include <shorthaul/pool.h>
 #include <shorthaul/v1/payload.pb-c.h>
@@ -444,6 +445,8 @@ typedef struct haul_call_opts {
      * has none even so. A call that fails without being made leaves it as it is.
      */
     haul_buf **lend_buf;
+
+    haul_cancel *cancel; /* by which the call can be cancelled; NULL = by none */
 } haul_call_opts;
 
 /*
@@ -459,7 +462,7 @@ typedef struct haul_call_opts {
  *             ask haul_reply_code().
  *
  * Ownership: the reply is the caller's, until haul_reply_free().
- * Blocking:  until the answer, the deadline, or haul_channel_close().
+ * Blocking:  until the answer, the deadline, the trigger of opts->cancel, or haul_channel_close().
  * Failures:  HAUL_INVALID (request of another type or not well-formed, no such method, a key of
  *            another pool than the channel's, a stale key where it had to be sent inline, metadata
  *            that cannot be sent, a buffer that cannot be lent, channel being closed), HAUL_CORRUPT,

@@ -23,6 +23,7 @@
 #include <shorthaul/v1/lane.pb-c.h>
 
 #include "base/error.h"
+#include "transport/cancel.h"
 #include "transport/creds.h"
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
@@ -219,9 +220,9 @@ haul_status haul__channel_method(haul_channel *channel, const ProtobufCServiceDe
     return HAUL_OK;
 }
 
-haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight)
+haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight, haul_cancel *cancel)
 {
-    *flight = (haul__flight){0};
+    *flight = (haul__flight){.channel = channel};
     haul_status status = HAUL_INVALID;
     (void)pthread_mutex_lock(&channel->mutex);
     if (!channel->closing) {
@@ -235,26 +236,47 @@ haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight)
         status = HAUL_OK;
     }
     (void)pthread_mutex_unlock(&channel->mutex);
+    if (status == HAUL_OK && cancel) {
+        haul__cancel_join(cancel, flight);
+    }
     return status;
+}
+
+/* With the lock held. */
+static void count_out(haul_channel *channel)
+{
+    if (--channel->n_flights == 0 && channel->closing) {
+        (void)pthread_cond_broadcast(&channel->changed);
+    }
 }
 
 void haul__channel_leave(haul_channel *channel, haul__flight *flight)
 {
+    haul__cancel_leave(flight);
     (void)pthread_mutex_lock(&channel->mutex);
     *flight->link = flight->next;
     if (flight->next) {
         flight->next->link = flight->link;
     }
-    if (--channel->n_flights == 0 && channel->closing) {
-        (void)pthread_cond_broadcast(&channel->changed);
-    }
+    count_out(channel);
     (void)pthread_mutex_unlock(&channel->mutex);
 }
 
-bool haul__channel_is_closing(haul_channel *channel)
+void haul__channel_hold(haul_channel *channel)
 {
     (void)pthread_mutex_lock(&channel->mutex);
-    bool closing = channel->closing;
+    channel->n_flights++;
     (void)pthread_mutex_unlock(&channel->mutex);
-    return closing;
+}
+
+void haul__channel_drop(haul_channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    count_out(channel);
+    (void)pthread_mutex_unlock(&channel->mutex);
+}
+
+void haul__channel_wake(haul_channel *channel)
+{
+    (void)pthread_cond_broadcast(&channel->changed);
 }

@@ -38,8 +38,14 @@ typedef struct haul__client_method {
 typedef struct haul__flight {
     struct haul__flight *next;
     struct haul__flight **link;
+    haul_channel *channel;
     grpc_call *grpc; /* NULL between attempts */
     bool cancelled;
+
+    /* Of the list of a token, under its lock (cancel.c). */
+    haul_cancel *cancel; /* constant; NULL: the call has none */
+    struct haul__flight *cancel_next;
+    struct haul__flight **cancel_link; /* NULL: not in the list */
 } haul__flight;
 
 /* Whether the server on the other end shares the channel's pool. */
@@ -123,11 +129,17 @@ HAUL_MUST_CHECK haul_status haul__channel_method(haul_channel *channel,
                                                  unsigned method_index,
                                                  const haul__client_method **out_method);
 
-/* Enter a call into the list; HAUL_INVALID once the channel is being closed. */
-HAUL_MUST_CHECK haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight);
+/* Enter a call into the list; HAUL_INVALID once the channel is being closed. @cancel: may be NULL. */
+HAUL_MUST_CHECK haul_status haul__channel_enter(haul_channel *channel, haul__flight *flight,
+                                                haul_cancel *cancel);
 void haul__channel_leave(haul_channel *channel, haul__flight *flight);
 
-bool haul__channel_is_closing(haul_channel *channel);
+/* Have haul_channel_close() wait for haul__channel_drop(). While a call is in the list. */
+void haul__channel_hold(haul_channel *channel);
+void haul__channel_drop(haul_channel *channel);
+
+/* Wake the calls that wait for another one's probe. */
+void haul__channel_wake(haul_channel *channel);
 
 /* ---- channel_attempt.c ---- */
 
@@ -157,6 +169,9 @@ grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight);
 /* Have the attempts to come cancelled; and the one at hand is to be cancelled and unreferenced by
  * the caller. NULL: there is none. */
 grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight);
+
+/* Whether it has been cancelled, by whomever, or its channel is being closed. It stays so. */
+bool haul__flight_is_cancelled(haul_channel *channel, haul__flight *flight);
 
 /* A completion queue to pluck from, and back with nothing under way on it. */
 grpc_completion_queue *haul__channel_take_queue(haul_channel *channel);

@@ -5,9 +5,9 @@
  * One gRPC call from its making to its end, in the thread that wants the answer.
  *
  * All six operations of a unary call are one batch: one event, one wait. The deadline is the
- * call's own, so the wait needs none; it ends with the answer, the deadline, the connection or
- * haul_channel_close(). What gRPC lends for the time of the call is looked at before it is given
- * up.
+ * call's own, so the wait needs none; it ends with the answer, the deadline, the connection, a
+ * token or haul_channel_close(). What gRPC lends for the time of the call is looked at before it is
+ * given up.
  */
 
 #include "transport/channel.h"
@@ -74,6 +74,14 @@ grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight)
     }
     (void)pthread_mutex_unlock(&channel->mutex);
     return call;
+}
+
+bool haul__flight_is_cancelled(haul_channel *channel, haul__flight *flight)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    bool cancelled = flight->cancelled || channel->closing;
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return cancelled;
 }
 
 static void read_metadata(haul__attempt *attempt)

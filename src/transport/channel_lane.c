@@ -129,21 +129,21 @@ static haul__lane_state probe(haul_channel *channel, haul__flight *flight, haul_
 }
 
 /* Wait, with the lock held, while another thread probes; false if it is no use any longer. */
-static bool wait_for_prober(haul_channel *channel, uint64_t deadline_ns)
+static bool wait_for_prober(haul_channel *channel, const haul__flight *flight, uint64_t deadline_ns)
 {
-    while (channel->lane == HAUL__LANE_PROBING && !channel->closing) {
+    while (channel->lane == HAUL__LANE_PROBING && !channel->closing && !flight->cancelled) {
         if (!haul__cond_wait_until(&channel->changed, &channel->mutex, deadline_ns)) {
             return false;
         }
     }
-    return !channel->closing;
+    return !channel->closing && !flight->cancelled;
 }
 
 bool haul__lane_is_shared(haul_channel *channel, haul__flight *flight, uint64_t deadline_ns,
                           bool wait_for_ready)
 {
     (void)pthread_mutex_lock(&channel->mutex);
-    if (!wait_for_prober(channel, deadline_ns) || channel->lane != HAUL__LANE_UNPROVEN) {
+    if (!wait_for_prober(channel, flight, deadline_ns) || channel->lane != HAUL__LANE_UNPROVEN) {
         bool shared = channel->lane == HAUL__LANE_SHARED && !channel->closing;
         (void)pthread_mutex_unlock(&channel->mutex);
         return shared;

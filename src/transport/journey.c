@@ -36,6 +36,15 @@ static void end_loan(haul__journey *j)
     }
 }
 
+/* The call has been cancelled. An attempt with nothing in it, which is cancelled before it begins
+ * and so sends nothing: its end comes to whoever waits for it, as any other does. */
+static haul_status prepare_nothing(haul__journey *j)
+{
+    j->attempt.request = grpc_raw_byte_buffer_create(NULL, 0);
+    j->unsent = HAUL_OK;
+    return HAUL_OK;
+}
+
 /* Make an attempt ready. A status other than HAUL_OK means that the call cannot be made at all. */
 static haul_status prepare(haul__journey *j, bool by_key, bool accept)
 {
@@ -48,9 +57,15 @@ static haul_status prepare(haul__journey *j, bool by_key, bool accept)
         .metadata = &j->metadata,
         .loan = &j->loan,
     };
+    if (haul__flight_is_cancelled(j->channel, &j->flight)) {
+        return prepare_nothing(j);
+    }
     haul_status status =
         haul__outgoing_pack(&j->request, by_key, &j->attempt.request, &reply->request_tally);
     j->unsent = status;
+    if (status > 0 && haul__flight_is_cancelled(j->channel, &j->flight)) {
+        return prepare_nothing(j);
+    }
     if (status > 0) {
         j->attempt.code = haul_status_to_grpc(status);
         reply->static_text = status == HAUL_TOO_BIG ? "the request is larger than may be sent"
@@ -138,6 +153,7 @@ haul_status haul__journey_init(haul__journey *j, haul_channel *channel,
         .channel = channel,
         .plans = &j->method->input,
         .message = request,
+        .flight = &j->flight,
         .opts = &j->opts,
         .deadline_ns = j->deadline_ns,
     };
@@ -149,7 +165,7 @@ haul_status haul__journey_init(haul__journey *j, haul_channel *channel,
         return status;
     }
     j->reply = haul__reply_create(channel);
-    status = j->reply ? haul__channel_enter(channel, &j->flight) : HAUL_NOMEM;
+    status = j->reply ? haul__channel_enter(channel, &j->flight, j->opts.cancel) : HAUL_NOMEM;
     if (status != HAUL_OK) {
         haul_reply_free(j->reply);
         haul__metadata_list_fini(&j->metadata);

@@ -23,7 +23,7 @@
 #include "transport/deadline.h"
 #include "transport/pack.h"
 
-/* How often a thread that waits for a buffer looks whether its channel is being closed. */
+/* How often a thread that waits for a buffer looks whether its call has been cancelled. */
 #define WAIT_STEP_NS UINT64_C(200000000)
 
 static void count(haul__group *group, const haul_payload *payload)
@@ -102,7 +102,7 @@ static haul_status take_buf(const haul__outgoing *o, uint64_t len, haul_buf **ou
         waits = left_ns > WAIT_STEP_NS;
         opts.wait_ns = (int64_t)(waits ? WAIT_STEP_NS : left_ns);
         status = haul_buf_alloc(o->channel->pool, len, &opts, out_buf);
-    } while (status == HAUL_TIMEOUT && waits && !haul__channel_is_closing(o->channel));
+    } while (status == HAUL_TIMEOUT && waits && !haul__flight_is_cancelled(o->channel, o->flight));
     bool late = till_deadline && !waits && (status == HAUL_TIMEOUT || status == HAUL_EXHAUSTED);
     if (late) {
         return HAUL_TIMEOUT;

@@ -27,6 +27,7 @@ typedef struct haul__outgoing {
     haul_channel *channel;
     const haul__plans *plans;
     const ProtobufCMessage *message;
+    haul__flight *flight;
     const haul_call_opts *opts;
     uint64_t deadline_ns;
 

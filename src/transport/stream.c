@@ -95,7 +95,7 @@ static haul_status open_stream(haul_stream *s, const ProtobufCServiceDescriptor 
         status = haul__metadata_add_all(&s->metadata, o->metadata, o->n_metadata);
     }
     if (status == HAUL_OK) {
-        status = haul__channel_enter(s->channel, &s->flight);
+        status = haul__channel_enter(s->channel, &s->flight, o->cancel);
     }
     if (status == HAUL_OK) {
         a->deadline_ns = o->timeout_ns > 0 ? haul__after_ns((uint64_t)o->timeout_ns) : HAUL__NEVER;

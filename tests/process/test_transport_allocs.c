@@ -70,6 +70,7 @@ static void assert_takes_nothing(const Haul__Test__ExchangeRequest *request, tes
 static void requests_by_key(void **state)
 {
     (void)state;
+    haul_call_opts can_cancel = {.struct_size = sizeof(can_cancel)};
     test_pair pair;
     test_pair_open(&pair, NULL);
     haul_payload_out out;
@@ -77,6 +78,9 @@ static void requests_by_key(void **state)
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.data = &out.payload;
     assert_takes_nothing(&request, &pair, NULL);
+    assert_ok(haul_cancel_create(&can_cancel.cancel));
+    assert_takes_nothing(&request, &pair, &can_cancel);
+    haul_cancel_destroy(can_cancel.cancel);
     haul_buf_release(buf);
     test_pair_close(&pair);
 }

@@ -39,6 +39,9 @@ static _Atomic(const char *) offender;
 /* The handlers' own lock, which is none of the library's. */
 static pthread_mutex_t *foreign;
 
+/* By which all calls could be cancelled. */
+static haul_cancel *cancel;
+
 /* The library is about to do @what, for which it must hold no lock. */
 static void enter(const char *what)
 {
@@ -160,7 +163,8 @@ static void exchange(test_pair *pair, haul_payload *data, Haul__Test__Mode mode)
     request.data = data;
     request.mode = mode;
     request.size = LEN;
-    haul_reply *reply = test_exchange(pair, &request, NULL);
+    const haul_call_opts opts = {.struct_size = sizeof(opts), .cancel = cancel};
+    haul_reply *reply = test_exchange(pair, &request, &opts);
     (void)test_response(reply);
     haul_reply_free(reply);
 }
@@ -227,6 +231,7 @@ static void no_lock_is_held_across_a_system_call(void **state)
     test_pair pair;
     foreign = &pair.service.mutex;
     test_pair_open(&pair, NULL);
+    assert_ok(haul_cancel_create(&cancel));
     map_all(pair.client_pool, pair.server_pool);
     map_all(pair.server_pool, pair.client_pool);
     haul_payload_out out;
@@ -245,6 +250,7 @@ static void no_lock_is_held_across_a_system_call(void **state)
         fail_msg("%s was called under a lock", what);
     }
     haul_buf_release(buf);
+    haul_cancel_destroy(cancel);
     test_pair_close(&pair);
 }
 

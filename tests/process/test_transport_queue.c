@@ -31,6 +31,22 @@ typedef struct question {
     haul_call_opts opts;
 } question;
 
+static void start(test_pair *pair, haul_queue *queue, question *q)
+{
+    assert_ok(haul_channel_call_start(pair->channel, queue, &haul__test__test_service__descriptor,
+                                      1, &q->request.base, &q->opts, q));
+}
+
+static void ask_with(test_pair *pair, haul_queue *queue, question *q, Haul__Test__Mode mode,
+                     haul_cancel *cancel)
+{
+    haul__test__exchange_request__init(&q->request);
+    q->request.mode = mode;
+    q->request.size = 3000;
+    q->opts = (haul_call_opts){.struct_size = sizeof(q->opts), .cancel = cancel};
+    start(pair, queue, q);
+}
+
 static void ask(test_pair *pair, haul_queue *queue, question *q, Haul__Test__Mode mode,
                 haul_payload *data, int64_t timeout_ns)
 {
@@ -39,8 +55,7 @@ static void ask(test_pair *pair, haul_queue *queue, question *q, Haul__Test__Mod
     q->request.size = 3000;
     q->request.data = data;
     q->opts = (haul_call_opts){.struct_size = sizeof(q->opts), .timeout_ns = timeout_ns};
-    assert_ok(haul_channel_call_start(pair->channel, queue, &haul__test__test_service__descriptor,
-                                      1, &q->request.base, &q->opts, q));
+    start(pair, queue, q);
 }
 
 /* The next reply, which must be that of @q if it is not NULL. */
@@ -248,6 +263,33 @@ static void cancelled_by_tag(void **state)
     test_pair_close(&pair);
 }
 
+/* By the token of their options: one that is under way, and one that is started later, which comes
+ * to nothing and comes back all the same. Who started them may let go of it at once. */
+static void cancelled_by_token(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    question held;
+    question other;
+    haul_cancel *cancel;
+    haul_queue *queue = new_queue();
+    assert_ok(haul_cancel_create(&cancel));
+    ask_with(&pair, queue, &held, HAUL__TEST__MODE__MODE_PUT_HOLD, cancel);
+    test_service_wait_held(&pair.service);
+    assert_none(queue, HAUL_TIMEOUT);
+    haul_cancel_trigger(cancel);
+    assert_code(queue, &held, GRPC_STATUS_CANCELLED);
+    ask_with(&pair, queue, &other, HAUL__TEST__MODE__MODE_PUT, cancel);
+    haul_cancel_destroy(cancel);
+    assert_code(queue, &other, GRPC_STATUS_CANCELLED);
+    assert_int_equal(test_service_entered(&pair.service), 1);
+    test_service_wait_cancelled(&pair.service);
+    test_service_let_go(&pair.service);
+    haul_queue_destroy(queue);
+    test_pair_close(&pair);
+}
+
 static void out_of_time(void **state)
 {
     (void)state;
@@ -310,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_key_that_is_refused),
         cmocka_unit_test(what_cannot_be_started),
         cmocka_unit_test(cancelled_by_tag),
+        cmocka_unit_test(cancelled_by_token),
         cmocka_unit_test(out_of_time),
         cmocka_unit_test(a_queue_destroyed_with_calls),
         cmocka_unit_test(a_channel_closed_with_calls),
