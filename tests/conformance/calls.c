@@ -4,7 +4,7 @@
 /*
  * The client of the conformance list: one call of each kind, to its end or to where it is
  * interrupted. Payloads come from the pool where it has a buffer, else from ordinary memory. All in
- * the test's own thread, but for one that closes the channel under a blocking call.
+ * the test's own thread, but for one that cancels a blocking call.
  */
 
 #include <stdlib.h>
@@ -83,16 +83,17 @@ static void assert_ended(const haul_reply *reply, const conf_expected *e)
 
 /* ---- Unary ---- */
 
-typedef struct closer {
+typedef struct canceller {
     pthread_t thread;
-    conf_run *run;
-} closer;
+    const conf_run *run;
+    haul_cancel *cancel;
+} canceller;
 
-static void *close_when_paused(void *arg)
+static void *cancel_when_paused(void *arg)
 {
-    const closer *c = arg;
+    const canceller *c = arg;
     conf_wait_paused(c->run->service, 1);
-    haul_channel_close(c->run->channel);
+    haul_cancel_trigger(c->cancel);
     return NULL;
 }
 
@@ -124,31 +125,43 @@ static void assert_unary(const haul_reply *reply, const conf_case *c, const conf
     assert_int_equal(haul_reply_path(reply), e->answer);
 }
 
-static void call_unary(conf_run *run, const conf_expected *e)
+/* The call itself, cancelled as its case says. */
+static haul_reply *call_once(const conf_run *run, const Haul__Test__Frame *frame)
 {
     const conf_case *c = run->c;
-    const haul_call_opts opts = {.struct_size = sizeof(opts),
-                                 .timeout_ns = timeout_of(c),
-                                 .inline_only = c->event == CONF_INLINE,
-                                 .wait_for_ready = true};
-    closer other = {.run = run};
-    bool closes = c->event == CONF_CANCELLED_DURING;
-    request r;
+    canceller other = {.run = run};
+    haul_call_opts opts = {.struct_size = sizeof(opts),
+                           .timeout_ns = timeout_of(c),
+                           .inline_only = c->event == CONF_INLINE,
+                           .wait_for_ready = true};
     haul_reply *reply = NULL;
-    request_init(&r, c, 0, c->size);
-    fill_unary(run, &r);
-    if (closes) {
-        assert_int_equal(pthread_create(&other.thread, NULL, close_when_paused, &other), 0);
+    assert_ok(haul_cancel_create(&opts.cancel));
+    other.cancel = opts.cancel;
+    if (c->event == CONF_CANCELLED_BEFORE) {
+        haul_cancel_trigger(opts.cancel);
+    } else if (c->event == CONF_CANCELLED_DURING) {
+        assert_int_equal(pthread_create(&other.thread, NULL, cancel_when_paused, &other), 0);
     }
     assert_ok(haul_channel_call(run->channel, &haul__test__stream_service__descriptor, CONF_UNARY,
-                                &r.frame.base, &opts, &reply));
-    if (closes) {
+                                &frame->base, &opts, &reply));
+    if (c->event == CONF_CANCELLED_DURING) {
         assert_int_equal(pthread_join(other.thread, NULL), 0);
-        run->channel = NULL;
+    } else if (c->event == CONF_CANCELLED_AFTER) {
+        haul_cancel_trigger(opts.cancel);
     }
+    haul_cancel_destroy(opts.cancel);
+    return reply;
+}
+
+static void call_unary(const conf_run *run, const conf_expected *e)
+{
+    request r;
+    request_init(&r, run->c, 0, run->c->size);
+    fill_unary(run, &r);
+    haul_reply *reply = call_once(run, &r.frame);
     haul_buf_release(r.buf);
     free(r.memory);
-    assert_unary(reply, c, e);
+    assert_unary(reply, run->c, e);
     haul_reply_free(reply);
 }
 
@@ -241,7 +254,7 @@ static void interrupt(const conf_run *run, haul_stream *stream)
     }
 }
 
-static void call_stream(conf_run *run, const conf_expected *e)
+static void call_stream(const conf_run *run, const conf_expected *e)
 {
     const conf_case *c = run->c;
     const haul_stream_opts opts = {.struct_size = sizeof(opts),
@@ -266,7 +279,7 @@ static void call_stream(conf_run *run, const conf_expected *e)
     haul_reply_free(reply);
 }
 
-void conf_call(conf_run *run, const conf_expected *expected)
+void conf_call(const conf_run *run, const conf_expected *expected)
 {
     if (run->c->kind == CONF_UNARY) {
         call_unary(run, expected);

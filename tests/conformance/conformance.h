@@ -87,8 +87,7 @@ void conf_wait_paused(conf_service *service, unsigned n);
 
 /* ---- calls.c ---- */
 
-/* Make the case's call, and check the answers, every byte, and how it ended. It ends the channel if
- * that is how it is cancelled. */
-void conf_call(conf_run *run, const conf_expected *expected);
+/* Make the case's call, and check the answers, every byte, and how it ended. */
+void conf_call(const conf_run *run, const conf_expected *expected);
 
 #endif
