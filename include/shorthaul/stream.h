@@ -17,6 +17,10 @@
  * receiver that stops stops its sender, who wakes as soon as the receiver goes on. Other messages are
  * bounded by gRPC's flow control.
  *
+ * A payload in ordinary memory is copied to a buffer when its message is sent, and goes like one that
+ * was put, if it reaches the threshold (haul_channel_opts.key_threshold_bytes, and that of
+ * haul_server_opts) and both sides share a pool; else it goes inline.
+ *
  * Whoever dies, nothing is lost: what a dead sender gave can still be received, what a dead
  * receiver was given goes back to the pool, and what is unclaimed when a stream ends is taken back.
  *
@@ -113,7 +117,9 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_call_receive(haul_call *call, int64_t 
  *
  * Ownership:  @message is only read, and free again when this returns.
  * Threads:    one at a time.
- * Blocking:   while gRPC's flow control has no room for the message, or the call is over.
+ * Blocking:   while gRPC's flow control has no room for the message, or the call is over; before that
+ *             while the window is full, if a payload in ordinary memory is to be moved to a buffer.
+ *             For a buffer nobody waits: without one it goes inline.
  * Conditions: HAUL_END      the call is over
  *             HAUL_TOO_BIG  more than a gRPC message can be; nothing was sent
  * Failures:   HAUL_INVALID (not a streaming call, or finished; a message of another type or not
@@ -147,6 +153,10 @@ typedef struct haul_stream_opts {
                           * 0 = 10 minutes */
     haul_cancel *cancel; /* by which the stream can be cancelled, while it is being opened, too;
                           * NULL = by haul_stream_cancel() only */
+    /* How a buffer is taken for a payload in ordinary memory; copied. NULL = as the channel says.
+     * Nobody waits past the stream's end. */
+    const haul_alloc_opts *alloc;
+    haul_if_exhausted if_exhausted; /* and if none can be had */
 } haul_stream_opts;
 
 /*
@@ -198,8 +208,12 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_stream_put(haul_stream *stream, haul_b
                                                      haul_payload_out *out);
 
 /*
- * Send a message; as haul_call_send(), the other way. HAUL_END: the stream is over, and
- * haul_stream_finish() says why.
+ * Send a message; as haul_call_send(), the other way, and payloads in ordinary memory wait for buffers
+ * as the options of the stream say.
+ *
+ * Conditions: those of haul_call_send(); HAUL_END: the stream is over, and haul_stream_finish() says why
+ *             HAUL_EXHAUSTED  there is no buffer for a payload, and the options say that the message
+ *                             fails then; nothing was sent
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_stream_send(haul_stream *stream,
                                                       const ProtobufCMessage *message);

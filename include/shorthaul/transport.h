@@ -126,8 +126,9 @@ typedef struct haul_server_opts {
     size_t max_message_bytes; /* larger requests get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t give_ns;         /* how long an answer by key waits to be claimed if the call has no
                                * deadline; 0 = 60 s, and 10 minutes for streams */
-    uint64_t key_threshold_bytes; /* of answers in ordinary memory, to callers that share a pool: as
-                                   * in haul_channel_opts. A pool without a buffer means inline */
+    uint64_t key_threshold_bytes; /* of answers, and messages of streams, in ordinary memory, to
+                                   * callers that share a pool: as in haul_channel_opts. A pool
+                                   * without a buffer means inline */
 
     size_t max_send_bytes;     /* larger answers become RESOURCE_EXHAUSTED; 0 = no bound */
     size_t max_metadata_bytes; /* of one request, as HTTP/2 counts them; those with more get

@@ -72,6 +72,9 @@ static void begin(haul_call *call)
         .pins = &server->pins,
         .place = server->place,
         .max_bytes = server->max_send_bytes,
+        .threshold = &server->threshold,
+        .alloc = {.struct_size = sizeof(haul_alloc_opts)}, /* nobody waits for one */
+        .counters = &server->counters,
         .by_key = call->accept_pool != NULL,
         .pool_of = pool_of,
         .owner = call,

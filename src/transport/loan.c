@@ -19,11 +19,11 @@
  *             client has taken it back: the                               answer came, else reaped
  *             call is over                                                past the deadline
  *
- * The buffer may be the application's own, which wants it again when the call is over. Unclaimed it is taken
- * back without being free in between (GIVEN to OWNED); with the answer in it it is claimed as one to
- * write (GIVEN to OWNED, too), and the reply's view is the application's as long as it leaves the buffer
- * alone. What a server has claimed and not given back is the server's, who may be writing it, or a
- * reaper's: then the application gets another one, if the pool has any.
+ * The buffer may be the application's own, which wants it again when the call is over. Unclaimed it is
+ * taken back without being free in between (GIVEN to OWNED); with the answer in it it is claimed as
+ * one to write (GIVEN to OWNED, too), and the reply's view is the application's as long as it leaves
+ * the buffer alone. What a server has claimed and not given back is the server's, who may be writing
+ * it, or a reaper's: then the application gets another one, if the pool has any.
  *
  * A deadline that passes before the claim ends the loan, and the handler allocates for itself. After
  * the claim it changes nothing for the handler; what is given back late is taken back like any

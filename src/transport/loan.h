@@ -16,9 +16,9 @@ typedef struct haul__loan {
     haul_pool *pool; /* NULL: nothing is lent */
     haul_key key;
     uint64_t room; /* bytes that may be written, as the client says */
-    haul_buf *
-        *home; /* on the client: where the application has its buffer, and wants it again; NULL:
-                      * it was taken for the call */
+    /* On the client: where the application has its buffer, and wants it again. NULL: the buffer was
+     * taken for the call. */
+    haul_buf **home;
     haul_buf *back;    /* with @home: it has come back, with the answer in it */
     atomic_bool taken; /* on the server: somebody has tried to claim it */
 } haul__loan;

@@ -5,8 +5,9 @@
  * The answer to a call: its status, its message, and the buffers that were given with it.
  *
  * What came by key is claimed at once, so that neither the server nor a reaper can take it back any
- * more; from then on the reply holds it, until haul_reply_free(), but for a buffer of the application's
- * own that it had lent. If this process dies the reaper clears the hold. A reply may be read by any thread, but freed once.
+ * more; from then on the reply holds it, until haul_reply_free(), but for a buffer of the
+ * application's own that it had lent. If this process dies the reaper clears the hold. A reply may be
+ * read by any thread, but freed once.
  */
 
 #include <stdlib.h>

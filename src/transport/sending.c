@@ -14,9 +14,10 @@
 
 #include "transport/sending.h"
 
+#include <stddef.h>
+
 #include "transport/deadline.h"
 #include "transport/pack.h"
-#include "transport/rewrite.h"
 
 #define LOOK_NS UINT64_C(20000000)
 
@@ -27,8 +28,10 @@ typedef struct packing {
     haul__sending *sending;
     size_t n_gifts;       /* of those put, in the message */
     size_t n_keys_inline; /* keys that the peer could not open */
+    size_t n_moves;       /* payloads in ordinary memory that are worth a buffer */
     haul__tally tally;
     haul__views views;
+    haul__rewrite rewrite;
 } packing;
 
 static bool goes_by_key(const haul__sending *s, const haul_buf *buf, uint64_t len)
@@ -50,11 +53,8 @@ static uint64_t until_ns(int64_t wait_ns)
     return wait_ns < 0 ? HAUL__NEVER : haul__after_ns((uint64_t)wait_ns);
 }
 
-haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t len, int64_t wait_ns)
+haul_status haul__sending_wait_room(haul__sending *s, int64_t wait_ns)
 {
-    if (!goes_by_key(s, buf, len)) {
-        return HAUL_OK;
-    }
     haul_status status = haul__gifts_room(&s->gifts, 0);
     uint64_t until = status == HAUL_OK ? 0 : until_ns(wait_ns);
     while (status == HAUL_TIMEOUT) {
@@ -72,6 +72,11 @@ haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t l
         }
     }
     return status;
+}
+
+haul_status haul__sending_room(haul__sending *s, const haul_buf *buf, uint64_t len, int64_t wait_ns)
+{
+    return goes_by_key(s, buf, len) ? haul__sending_wait_room(s, wait_ns) : HAUL_OK;
 }
 
 haul_status haul__sending_put(haul__sending *s, haul_buf *buf, uint64_t len, haul_payload_out *out)
@@ -116,27 +121,46 @@ static haul_status check_payload(void *ctx, const haul_payload *payload)
             p->n_keys_inline++;
             kind = HAUL__PAYLOAD_INLINE;
         }
+    } else {
+        p->n_moves += haul__sending_moves(s, payload);
     }
     haul__tally_add(&p->tally, kind, payload->length);
     return HAUL_OK;
 }
 
-static haul_status inline_payload(void *ctx, const haul_payload *original, haul_payload *copy)
+static haul_status become_inline(packing *p, const haul_key *key, haul_payload *copy)
 {
-    packing *p = ctx;
     const haul__sending *s = p->sending;
-    haul_key key;
-    if (haul_payload_get_key(original, &key) != HAUL_OK || stays_key(s, &key)) {
-        return HAUL_OK;
-    }
-    haul_pool *pool = s->pool_of(s->owner, key.pool_id);
+    haul_pool *pool = s->pool_of(s->owner, key->pool_id);
     haul_view view;
-    haul_status status = pool ? haul_attach(pool, &key, original->length, &view) : HAUL_INVALID;
+    haul_status status = pool ? haul_attach(pool, key, copy->length, &view) : HAUL_INVALID;
     if (status != HAUL_OK) {
         return status == HAUL_STALE || status == HAUL_NOT_FOUND ? HAUL_INVALID : status;
     }
     haul__payload_become_inline(copy, view.data, view.len);
     return haul__views_add(&p->views, copy, &view);
+}
+
+static haul_status rewrite_payload(void *ctx, const haul_payload *original, haul_payload *copy)
+{
+    packing *p = ctx;
+    haul_key key;
+    if (haul_payload_get_key(original, &key) == HAUL_OK) {
+        return stays_key(p->sending, &key) ? HAUL_OK : become_inline(p, &key, copy);
+    }
+    return haul__sending_moves(p->sending, original)
+               ? haul__sending_move(p->sending, &p->rewrite, original, copy, &p->n_gifts, &p->tally)
+               : HAUL_OK;
+}
+
+/* One place in the window is enough for all that goes with one message, as for what is put. */
+static haul_status rewrite(packing *p, const ProtobufCMessage *message, ProtobufCMessage **out)
+{
+    haul__sending *s = p->sending;
+    haul_status status = p->n_moves > 0 ? haul__sending_wait_room(s, -1) : HAUL_OK;
+    return status == HAUL_OK ? haul__rewrite_message(&p->rewrite, s->plans->root, message,
+                                                     rewrite_payload, p, out)
+                             : status;
 }
 
 static haul_status pack(packing *p, const ProtobufCMessage *message, grpc_byte_buffer **out_bytes)
@@ -146,18 +170,19 @@ static haul_status pack(packing *p, const ProtobufCMessage *message, grpc_byte_b
                                   .pins = s->pins,
                                   .place = s->place,
                                   .max_bytes = s->max_bytes};
-    if (p->n_keys_inline == 0) {
+    if (p->n_keys_inline == 0 && p->n_moves == 0) {
         return haul__pack(message, &from, out_bytes);
     }
-    haul__rewrite rewrite = {0};
+    void *block = haul__block_take(s->place);
+    haul__arena_init(&p->rewrite.arena, _Alignof(max_align_t), block, HAUL__BLOCK_BYTES);
     ProtobufCMessage *rewritten;
-    haul_status status =
-        haul__rewrite_message(&rewrite, s->plans->root, message, inline_payload, p, &rewritten);
+    haul_status status = rewrite(p, message, &rewritten);
     if (status == HAUL_OK) {
         status = haul__pack(rewritten, &from, out_bytes);
     }
     haul__views_fini(&p->views);
-    haul__rewrite_fini(&rewrite);
+    haul__rewrite_fini(&p->rewrite);
+    haul__block_give_back(s->place, block);
     return status;
 }
 

@@ -9,6 +9,9 @@
 
 #include "transport/gifts.h"
 #include "transport/received.h"
+#include "transport/rewrite.h"
+#include "transport/stats.h"
+#include "transport/threshold.h"
 
 /* Its address is what gRPC hands back when operations of a stream are over. */
 typedef struct haul__mark {
@@ -20,8 +23,12 @@ typedef struct haul__sending {
     const haul__plans *plans;
     haul__pins *pins;
     haul__place *place;
-    size_t max_bytes; /* of a message; 0 = what gRPC can */
-    uint64_t key_threshold_bytes;
+    size_t max_bytes;             /* of a message; 0 = what gRPC can */
+    uint64_t key_threshold_bytes; /* of what is put: smaller payloads go inline */
+    haul__threshold *threshold;   /* of what lies in ordinary memory: larger ones are moved */
+    haul_alloc_opts alloc;        /* how buffers are taken for those */
+    bool fails_if_exhausted;      /* and whether a message fails for which there are none */
+    haul__counters *counters;
     bool by_key;           /* the peer opens keys of gifts.pool */
     haul__pool_fn pool_of; /* of keys that must go inline */
     const void *owner;
@@ -49,16 +56,40 @@ HAUL_MUST_CHECK haul_status haul__sending_put(haul__sending *sending, haul_buf *
 
 /*
  * Serialise the next message. What was put and is not in it is taken back, all of it on failure.
- * Conditions: HAUL_TOO_BIG   Failures: HAUL_INVALID, HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ * Blocking:   where bytes in ordinary memory are to go by key: while the window is full, and as the
+ *             options say that it waits for a buffer.
+ * Conditions: HAUL_TOO_BIG; HAUL_END; HAUL_EXHAUSTED  no buffer, and the message fails then
+ * Failures:   HAUL_INVALID, HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
  */
 HAUL_MUST_CHECK haul_status haul__sending_pack(haul__sending *sending,
                                                const ProtobufCMessage *message,
                                                grpc_byte_buffer **out_bytes);
 
+/* Wait for room in the window. Conditions: HAUL_TIMEOUT, HAUL_END. */
+HAUL_MUST_CHECK haul_status haul__sending_wait_room(haul__sending *sending, int64_t wait_ns);
+
 /* haul_buf_alloc(), but no longer than the stream lives. Conditions: HAUL_END as well. */
 HAUL_MUST_CHECK haul_status haul__sending_alloc(haul__sending *sending, haul_pool *pool,
                                                 uint64_t len, const haul_alloc_opts *opts,
                                                 haul_buf **out_buf);
+
+/* ---- sending_move.c ---- */
+
+/* Whether a payload's bytes lie in ordinary memory and are worth a buffer. */
+bool haul__sending_moves(const haul__sending *sending, const haul_payload *payload);
+
+/*
+ * Give away a buffer with the bytes of such a payload, as if it had been put, and make @copy say so. Where
+ * none can be had @copy stays as it is, unless the message fails then.
+ *
+ * @copy: lives in @rewrite.   @n_gifts: as for haul__gifts_use().   @tally: what has been counted.
+ * Conditions: HAUL_END, HAUL_EXHAUSTED   Failures: HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
+ */
+HAUL_MUST_CHECK haul_status haul__sending_move(haul__sending *sending, haul__rewrite *rewrite,
+                                               const haul_payload *original, haul_payload *copy,
+                                               size_t *n_gifts, haul__tally *tally);
+
+/* ---- sending.c ---- */
 
 /* Wait until everything that was sent has been claimed, or the stream is over. */
 void haul__sending_settle(haul__sending *sending);

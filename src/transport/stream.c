@@ -27,6 +27,12 @@ static haul_pool *pool_of(const void *owner, uint64_t pool_id)
     return pool && haul_pool_id(pool) == pool_id ? pool : NULL;
 }
 
+static bool fails_if_exhausted(const haul_channel *channel, const haul_stream_opts *o)
+{
+    return (o->if_exhausted == HAUL_EXHAUSTED_DEFAULT ? channel->if_exhausted : o->if_exhausted) ==
+           HAUL_EXHAUSTED_FAIL;
+}
+
 /* Decide on the path of the payloads, both ways. */
 static void choose_path(haul_stream *s, const haul_stream_opts *o)
 {
@@ -45,6 +51,10 @@ static void choose_path(haul_stream *s, const haul_stream_opts *o)
         .place = channel->place,
         .max_bytes = channel->max_send_bytes,
         .key_threshold_bytes = channel->threshold.chosen, /* what is put is in a buffer */
+        .threshold = &channel->threshold,
+        .alloc = o->alloc ? *o->alloc : channel->alloc,
+        .fails_if_exhausted = fails_if_exhausted(channel, o),
+        .counters = &channel->counters,
         .by_key = peer != 0,
         .pool_of = pool_of,
         .owner = s,
@@ -113,7 +123,8 @@ haul_status haul_channel_stream(haul_channel *channel, const ProtobufCServiceDes
 {
     haul_stream_opts o = {0};
     if (opts) {
-        if (opts->struct_size != sizeof(o)) {
+        if (opts->struct_size != sizeof(o) ||
+            (opts->alloc && opts->alloc->struct_size != sizeof(*opts->alloc))) {
             return HAUL_INVALID;
         }
         o = *opts;

@@ -147,6 +147,28 @@ static haul_status echo(haul_call *call, const haul_received *received)
     return status == HAUL_OK ? haul_call_send(call, &back.base) : status;
 }
 
+/* The bytes go back as they lie there. */
+static haul_status reply_plainly(haul_call *call, const haul_received *received)
+{
+    const Haul__Test__Frame *frame = frame_of(received);
+    Haul__Test__Frame back = HAUL__TEST__FRAME__INIT;
+    haul_payload_out out[4];
+    haul_payload *data[4];
+    back.number = frame->number;
+    back.data = data;
+    for (size_t i = 0; i < frame->n_data && i < 4; i++) {
+        haul_view view;
+        haul_status status = haul_received_view(received, frame->data[i], &view);
+        if (status != HAUL_OK) {
+            return status;
+        }
+        haul_payload_set_inline(&out[i], view.data, view.len);
+        data[i] = &out[i].payload;
+        back.n_data = i + 1;
+    }
+    return haul_call_send(call, &back.base);
+}
+
 /* Messages that must not be sent, and a good one after them. */
 static haul_status send_garbage(haul_call *call)
 {
@@ -183,6 +205,8 @@ static haul_status act(stream_service *service, haul_call *call, const haul_rece
         return send_many(call, frame->count, frame->size);
     case HAUL__TEST__ACT__ACT_GARBAGE:
         return send_garbage(call);
+    case HAUL__TEST__ACT__ACT_PLAIN:
+        return reply_plainly(call, received);
     case HAUL__TEST__ACT__ACT_FAIL:
         haul_call_finish(call, GRPC_STATUS_ALREADY_EXISTS, "as asked");
         return HAUL_OK;
@@ -280,7 +304,8 @@ haul_server *stream_server_start(stream_service *service, haul_pool *pool, const
                                  .n_pools = pool != NULL,
                                  .n_stream_threads = opts->n_stream_threads,
                                  .n_streams_waiting = opts->n_streams_waiting,
-                                 .stream_window = opts->window};
+                                 .stream_window = opts->window,
+                                 .key_threshold_bytes = opts->key_threshold_bytes};
     haul_server *server;
     haul_error err = {0};
     assert_ok(haul_server_create(&so, &server, &err));
@@ -308,7 +333,8 @@ void stream_pair_open(stream_pair *pair, const stream_pair_opts *opts)
     pair->server = stream_server_start(
         &pair->service, opts->server_without_pool ? NULL : pair->server_pool, pair->address, opts);
     const haul_channel_opts co = {.struct_size = sizeof(co),
-                                  .pool = opts->client_without_pool ? NULL : pair->client_pool};
+                                  .pool = opts->client_without_pool ? NULL : pair->client_pool,
+                                  .key_threshold_bytes = opts->key_threshold_bytes};
     assert_ok(haul_channel_open(pair->address, &co, &pair->channel, NULL));
 }
 
@@ -348,6 +374,20 @@ haul_status stream_send(haul_stream *stream, uint64_t number, uint64_t len, uint
     if (status != HAUL_OK) {
         return status;
     }
+    frame.number = number;
+    frame.data = data;
+    frame.n_data = 1;
+    return haul_stream_send(stream, &frame.base);
+}
+
+haul_status stream_send_plain(haul_stream *stream, Haul__Test__Act what, uint64_t number,
+                              const void *bytes, uint64_t len)
+{
+    haul_payload_out out;
+    haul_payload *data[] = {&out.payload};
+    Haul__Test__Frame frame = HAUL__TEST__FRAME__INIT;
+    haul_payload_set_inline(&out, bytes, len);
+    frame.act = what;
     frame.number = number;
     frame.data = data;
     frame.n_data = 1;

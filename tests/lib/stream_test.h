@@ -45,7 +45,8 @@ typedef struct stream_pair_opts {
     uint32_t n_buffers; /* of 64 KiB, the only ones; 0 = test_pool_create() */
     uint32_t n_stream_threads;
     uint32_t n_streams_waiting;
-    uint32_t window; /* of the server */
+    uint32_t window;              /* of the server */
+    uint64_t key_threshold_bytes; /* of both */
 } stream_pair_opts;
 
 void stream_pair_open(stream_pair *pair, const stream_pair_opts *opts);
@@ -72,6 +73,10 @@ haul_stream *stream_open(stream_pair *pair, unsigned method, const haul_stream_o
 
 /* Put @len bytes of @seed, in a buffer of @stream's, into a frame and send it. */
 haul_status stream_send(haul_stream *stream, uint64_t number, uint64_t len, uint8_t seed);
+
+/* Send a frame with @len bytes at @bytes, from ordinary memory. */
+haul_status stream_send_plain(haul_stream *stream, Haul__Test__Act act, uint64_t number,
+                              const void *bytes, uint64_t len);
 
 /* Send a frame without bytes. */
 haul_status stream_act(haul_stream *stream, Haul__Test__Act act, uint64_t count, uint64_t size);

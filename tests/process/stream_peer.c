@@ -8,6 +8,7 @@
  *   serve POOL ADDRESS      serves the stream service
  *   download POOL ADDRESS   opens a stream, receives some frames and keeps them
  *   upload POOL ADDRESS     opens a stream and sends some frames
+ *   plain POOL ADDRESS      the same from ordinary memory
  *   die                     kills itself, without an answer
  */
 
@@ -33,14 +34,16 @@ static bool serve(const char *pool_name, const char *address)
     return true;
 }
 
-static bool call(const char *pool_name, const char *address, bool down)
+static bool call(const char *pool_name, const char *address, bool down, bool plain)
 {
+    static uint8_t bytes[LEN];
     stream_pair pair = {0};
     haul_received *kept;
     if (haul_pool_open(pool_name, NULL, &pair.client_pool, NULL) != HAUL_OK) {
         return false;
     }
-    const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pair.client_pool};
+    const haul_channel_opts opts = {
+        .struct_size = sizeof(opts), .pool = pair.client_pool, .key_threshold_bytes = LEN};
     if (haul_channel_open(address, &opts, &pair.channel, NULL) != HAUL_OK) {
         return false;
     }
@@ -48,7 +51,12 @@ static bool call(const char *pool_name, const char *address, bool down)
     haul_status status =
         down ? stream_act(stream, HAUL__TEST__ACT__ACT_ECHO, 1000000, LEN) : HAUL_OK;
     for (unsigned i = 0; i < 3 && status == HAUL_OK; i++) {
-        status = down ? haul_stream_receive(stream, -1, &kept) : stream_send(stream, i, LEN, 1);
+        if (down) {
+            status = haul_stream_receive(stream, -1, &kept);
+        } else {
+            status = plain ? stream_send_plain(stream, HAUL__TEST__ACT__ACT_ECHO, i, bytes, LEN)
+                           : stream_send(stream, i, LEN, 1);
+        }
     }
     return status == HAUL_OK;
 }
@@ -67,7 +75,7 @@ int main(void)
         } else if (n == 3 && strcmp(verb, "serve") == 0) {
             ok = serve(pool, address);
         } else if (n == 3) {
-            ok = call(pool, address, strcmp(verb, "download") == 0);
+            ok = call(pool, address, strcmp(verb, "download") == 0, strcmp(verb, "plain") == 0);
         }
         (void)printf("%s\n", haul_status_name(ok ? HAUL_OK : HAUL_INVALID));
         (void)fflush(stdout);
