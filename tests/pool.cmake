@@ -11,6 +11,7 @@ haul_test(test_geometry SOURCES unit/test_geometry.c LIBS pool_test LABELS unit)
 haul_test(test_pool SOURCES unit/test_pool.c LIBS pool_test LABELS unit)
 haul_test(test_forged SOURCES unit/test_forged.c LIBS pool_test LABELS unit)
 haul_test(test_threads SOURCES unit/test_threads.c LIBS pool_test LABELS unit TIMEOUT 300)
+haul_test(test_refuse SOURCES unit/test_refuse.c LIBS pool_test LABELS unit)
 haul_test(test_gifts SOURCES unit/test_gifts.c LIBS pool_test LABELS unit TIMEOUT 60)
 target_link_options(test_gifts PRIVATE -Wl,--wrap=haul__wait)
 

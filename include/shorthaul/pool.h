@@ -253,6 +253,28 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_buf_give(haul_buf *buf, uint64_t len, 
                                                    uint64_t deadline_ns, haul_key *out_key);
 
 /*
+ * The same as one of a group of gifts, which @recipient can refuse all at once when it knows that it
+ * will not be told of any more of them: what it has not claimed then need not wait for its deadline.
+ *
+ * @group: random, so that no other group has it; 0 = none, which is haul_buf_give().
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_buf_give_grouped(haul_buf *buf, uint64_t len,
+                                                           uint32_t recipient, uint64_t deadline_ns,
+                                                           uint64_t group, haul_key *out_key);
+
+/*
+ * Let go of whatever was given to this process as one of @group and has not been claimed: the buffers
+ * are free at once, and their keys are stale.
+ *
+ * @out_n: how many; may be NULL.
+ *
+ * Blocking:  none; looks at every buffer of the pool.
+ * Failures:  HAUL_INVALID (observer, forked child, no group)
+ */
+HAUL_API HAUL_MUST_CHECK haul_status haul_pool_refuse(haul_pool *pool, uint64_t group,
+                                                      size_t *out_n);
+
+/*
  * Take a given buffer back, whether or not its deadline has passed.
  *
  * Blocking:   never.

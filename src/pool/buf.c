@@ -99,6 +99,12 @@ haul_status haul_buf_share(haul_buf *buf, uint64_t len, haul_key *out_key)
 haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint64_t deadline_ns,
                           haul_key *out_key)
 {
+    return haul_buf_give_grouped(buf, len, recipient, deadline_ns, 0, out_key);
+}
+
+haul_status haul_buf_give_grouped(haul_buf *buf, uint64_t len, uint32_t recipient,
+                                  uint64_t deadline_ns, uint64_t group, haul_key *out_key)
+{
     if (!is_phase(buf, HAUL__OWNED) || len > buf->rw.bytes || recipient == 0 ||
         recipient > buf->pool->g.n_slots) {
         return HAUL_INVALID;
@@ -112,6 +118,9 @@ haul_status haul_buf_give(haul_buf *buf, uint64_t len, uint32_t recipient, uint6
     haul_key key;
     write_payload_facts(buf, len, &key);
     haul__store64_relaxed(&record->deadline_ns, deadline_ns);
+    if (group != 0) {
+        haul__store64_relaxed(&record->group, group ^ key.ticket);
+    }
     HAUL__FAULT(GIVE_WRITTEN);
     uint64_t word = buf->word;
     uint64_t given = haul__word_moved(word, HAUL__GIVEN, recipient);

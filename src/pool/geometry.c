@@ -28,6 +28,7 @@ static uint64_t fnv1a(uint64_t hash, uint64_t value)
     return hash;
 }
 
+/* Not haul__record.group, which a participant need not know. */
 uint64_t haul__layout_fingerprint(void)
 {
     static const uint64_t facts[] = {

@@ -258,6 +258,7 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * giver      GIVEN    -> OWNED      cas seq     the others   called off, to be used again
  * giver      GIVEN    -> RETIRED    cas seq     the others   called off
  * reaper     GIVEN    -> RETIRED    cas seq     the others   past the deadline
+ * recipient  GIVEN    -> RETIRED    cas seq     the others   it will never be told of it: refused
  * finisher   RETIRED  -> FREE (F)   cas seq     allocator    no holder bit: nobody reads any more
  * finisher   RETIRED  -> TRIMMING   cas seq     maker        the same, for one made to measure
  * trimmer    FREE     -> TRIMMING   cas seq     allocator    nobody else has it
@@ -285,7 +286,7 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * finisher   (reads all words)      load seq    bit set      after it has seen RETIRED
  * Attacher dies with its bit set: whether it read or not is unknown and does not matter; reaped.
  *
- * ticket, length, deadline, capacity, born are relaxed: they are written by the one process named
+ * ticket, length, deadline, group, capacity, born are relaxed: they are written by the one process named
  * in the state word, and read by others only between two looks at that word. So is run, which
  * others only add up. */
 typedef struct haul__record {
@@ -297,13 +298,16 @@ typedef struct haul__record {
     haul__a32 born;        /* the generation in which the object was made: tells old mappings */
     uint32_t reserved0;
     haul__a64 run; /* requests not counted yet: see HAUL__RUN_MAX */
-    uint64_t reserved1;
+    haul__a64
+        group; /* of a gift that can be refused with others, xor its ticket: so what an earlier
+                      * life has left here names no group, and who gives without one writes nothing */
 
     _Alignas(HAUL__LINE) haul__a64 holders[]; /* bit s of word s / 64: participant s */
 } haul__record;
 
 _Static_assert(offsetof(haul__record, born) == 40, "layout");
 _Static_assert(offsetof(haul__record, run) == 48, "layout");
+_Static_assert(offsetof(haul__record, group) == 56, "layout");
 _Static_assert(offsetof(haul__record, holders) == HAUL__LINE, "layout");
 _Static_assert(sizeof(haul__record) == HAUL__LINE, "layout");
 

@@ -63,7 +63,7 @@ static const field counters[] = {
 static const field record[] = {
     FIELD(haul__record, state),       FIELD(haul__record, ticket),   FIELD(haul__record, length),
     FIELD(haul__record, deadline_ns), FIELD(haul__record, capacity), FIELD(haul__record, born),
-    FIELD(haul__record, run),
+    FIELD(haul__record, run),         FIELD(haul__record, group),
 };
 
 static void print_table(const char *title, size_t bytes, const field *fields, size_t n)
