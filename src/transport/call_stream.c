@@ -9,8 +9,9 @@
  *
  * The handler's status goes out when the caller has claimed what was sent to it, because until then
  * the call is the one place from which it could be taken back. A caller that dies or cancels ends
- * that wait; what it has not claimed goes back to the pool. If this process dies, what was given can
- * still be claimed, or a reaper takes it after its time.
+ * that wait; what it has not claimed goes back to the pool, and so does what it has given without its
+ * message having come. If this process dies, what was given can still be claimed, or is refused by a
+ * caller whose stream ends so, or a reaper takes it after its time.
  */
 
 #include <stdlib.h>
@@ -62,6 +63,30 @@ static haul_pool *pool_of(const void *owner, uint64_t pool_id)
     return haul__server_pool(((const haul_call *)owner)->server, pool_id);
 }
 
+static uint64_t read_group(const haul_call *call)
+{
+    uint64_t group = 0;
+    for (size_t i = 0; i < call->metadata.count && group == 0; i++) {
+        if (grpc_slice_str_cmp(call->metadata.metadata[i].key, HAUL__MD_STREAM) == 0) {
+            (void)haul__stream_parse(call->metadata.metadata[i].value, &group);
+        }
+    }
+    return group;
+}
+
+/* The client may be dead, and what it gave and did not say is then nobody's but for a time. */
+static void refuse_rest(const haul_call *call)
+{
+    const haul__call_stream *s = call->stream;
+    uint64_t group = s->sending.gifts.group;
+    if (group == 0 || (s->heard_all && !call->closed_early)) {
+        return;
+    }
+    for (size_t i = 0; i < call->server->n_pools; i++) {
+        (void)!haul_pool_refuse(call->server->pools[i], group, NULL);
+    }
+}
+
 static void begin(haul_call *call)
 {
     haul__call_stream *s = call->stream;
@@ -84,15 +109,17 @@ static void begin(haul_call *call)
                   .peer = call->accept_slot,
                   .window = server->stream_window,
                   .deadline_ns = call->deadline_ns,
-                  .give_ns = server->stream_give_ns},
+                  .give_ns = server->stream_give_ns,
+                  .group = read_group(call)},
     };
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
                   .data.recv_close_on_server.cancelled = &call->closed_early};
     s->watching = grpc_call_start_batch(call->grpc, &op, 1, &s->on_closed, NULL) == GRPC_CALL_OK;
 }
 
-static void end(haul__call_stream *s)
+static void end(haul_call *call)
 {
+    haul__call_stream *s = call->stream;
     bool ok;
     if (s->receiving) {
         (void)pluck(s, &s->on_received, HAUL__NEVER, &ok);
@@ -102,6 +129,7 @@ static void end(haul__call_stream *s)
         (void)pluck(s, &s->on_closed, HAUL__NEVER, &ok);
     }
     haul__sending_fini(&s->sending);
+    refuse_rest(call);
 }
 
 void haul__call_stream_run(haul_call *call)
@@ -114,7 +142,7 @@ void haul__call_stream_run(haul_call *call)
     if (!call->stream->finished) {
         haul_call_finish(call, GRPC_STATUS_INTERNAL, "the handler ended without a status");
     }
-    end(call->stream);
+    end(call);
 }
 
 bool haul__call_stream_is_over(void *arg)
@@ -187,6 +215,7 @@ haul_status haul_call_receive(haul_call *call, int64_t timeout_ns, haul_received
     }
     if (!bytes) {
         s->all_received = true;
+        s->heard_all = true;
         return HAUL_END;
     }
     haul_received *received;

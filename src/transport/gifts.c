@@ -9,8 +9,9 @@
  * one is: otherwise sender and receiver would wake each other for every message.
  *
  * The side of a stream that sends owns it, and one thread at a time uses it. If this process dies
- * the receiver claims what was sent or a reaper takes it back after its time; if the receiver dies
- * the reaper takes back what was on its way to it, and that ends the wait as a claim does.
+ * the receiver claims what was sent, refuses the rest when its stream is over, or a reaper takes it
+ * back after its time; if the receiver dies the reaper takes back what was on its way to it, and that
+ * ends the wait as a claim does.
  */
 
 #include "transport/gifts.h"
@@ -105,7 +106,7 @@ haul_status haul__gifts_add(haul__gifts *gifts, haul_buf *buf, uint64_t len, hau
     }
     uint64_t until =
         gifts->deadline_ns == HAUL__NEVER ? haul__after_ns(gifts->give_ns) : gifts->deadline_ns;
-    haul_status status = haul_buf_give(buf, len, gifts->peer, until, out_key);
+    haul_status status = haul_buf_give_grouped(buf, len, gifts->peer, until, gifts->group, out_key);
     if (status == HAUL_OK) {
         gifts->keys[gifts->n++] = *out_key;
     }

@@ -14,6 +14,7 @@ typedef struct haul__gifts {
     uint32_t window;      /* bound on those that are sent and unclaimed */
     uint64_t deadline_ns; /* the stream's */
     uint64_t give_ns;     /* instead of a deadline where there is none */
+    uint64_t group;       /* the stream's, by which the peer may refuse them; 0: it has none */
 
     haul_key *keys; /* in the order of sending; then those not sent yet */
     size_t n;

@@ -59,3 +59,13 @@ bool haul__lane_parse(grpc_slice value, uint64_t *out_lane_id)
     return GRPC_SLICE_LENGTH(value) == 16 &&
            parse_hex(GRPC_SLICE_START_PTR(value), 16, out_lane_id);
 }
+
+bool haul__stream_parse(grpc_slice value, uint64_t *out_group)
+{
+    uint64_t group;
+    if (!haul__lane_parse(value, &group) || group == 0) {
+        return false;
+    }
+    *out_group = group;
+    return true;
+}

@@ -158,6 +158,7 @@ typedef struct haul__call_stream {
     grpc_byte_buffer *incoming;
     bool receiving;
     bool all_received;
+    bool heard_all;           /* the caller has said that it was all */
     grpc_status_code spoiled; /* OK, or what the call ends with instead of the handler's status */
     const char *spoiled_text;
 

@@ -8,14 +8,18 @@
  * for its own operation: the one that sends, the one that receives, and at last the one that ends
  * it. The channel knows it like any call under way, so closing the channel cancels it.
  *
- * If this process dies, what it gave can still be claimed or is taken back after its time, and the
- * reaper takes what was on its way to it. If the server dies, the stream ends UNAVAILABLE, and what
- * the server had not claimed is reaped or taken back here.
+ * If this process dies, what it gave can still be claimed, until the server's side of the stream is
+ * over and refuses the rest, and the reaper takes what was on its way to it. If the server dies, the
+ * stream ends UNAVAILABLE; what the server had not claimed is reaped or taken back here, and what was
+ * on its way from it and never came is refused.
  */
 
 #include "transport/stream.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "transport/deadline.h"
 
@@ -68,6 +72,21 @@ static void choose_path(haul_stream *s, const haul_stream_opts *o)
     };
 }
 
+/* Give the stream a number of its own, for what is given on it, and tell the server. Without one it
+ * does, too. */
+static void draw_group(haul_stream *s)
+{
+    uint64_t group = 0;
+    char text[HAUL__STREAM_TEXT_BYTES];
+    if (s->attempt.accept && getrandom(&group, sizeof(group), 0) == (ssize_t)sizeof(group)) {
+        (void)snprintf(text, sizeof(text), "%016" PRIx64, group);
+        grpc_slice value = grpc_slice_from_copied_string(text);
+        if (haul__metadata_add_own(&s->metadata, HAUL__MD_STREAM, value) == HAUL_OK) {
+            s->sending.gifts.group = group;
+        }
+    }
+}
+
 /* Have gRPC make the call; what it brings comes in the background of what the threads wait for. */
 static void begin(haul_stream *s)
 {
@@ -112,6 +131,7 @@ static haul_status open_stream(haul_stream *s, const ProtobufCServiceDescriptor 
         a->wait_for_ready = o->wait_for_ready;
         a->metadata = &s->metadata;
         choose_path(s, o);
+        draw_group(s);
         begin(s);
     }
     return status;
@@ -206,6 +226,10 @@ void haul_stream_finish(haul_stream *s, haul_reply **out_reply)
     }
     fill_reply(s);
     haul__sending_fini(&s->sending);
+    if (s->reply->code != GRPC_STATUS_OK && s->sending.gifts.group != 0) {
+        /* Nothing of the stream comes any more, and its server may be dead. */
+        (void)!haul_pool_refuse(s->channel->pool, s->sending.gifts.group, NULL);
+    }
     grpc_call_unref(haul__flight_hide(s->channel, &s->flight));
     haul__channel_return_queue(s->channel, s->queue);
     haul__attempt_fini(&s->attempt);

@@ -233,6 +233,18 @@ static void check_lane(const json_t *vector)
     }
 }
 
+static void check_stream(const json_t *vector)
+{
+    grpc_slice value = grpc_slice_from_copied_string(string(vector, "text"));
+    uint64_t group;
+    bool understood = haul__stream_parse(value, &group);
+    grpc_slice_unref(value);
+    assert_int_equal(understood, !flag(vector, "ignored"));
+    if (understood) {
+        assert_true(group == number(vector, "group", 16));
+    }
+}
+
 static haul_path path(const json_t *vector, const char *name)
 {
     for (haul_path p = HAUL_PATH_NONE; p <= HAUL_PATH_MIXED; p++) {
@@ -256,8 +268,10 @@ static void metadata(void **state)
     static const struct {
         const char *name;
         void (*check)(const json_t *vector);
-    } kinds[] = {
-        {HAUL__MD_ACCEPT, check_accept}, {HAUL__MD_LANE, check_lane}, {HAUL__MD_PATH, check_path}};
+    } kinds[] = {{HAUL__MD_ACCEPT, check_accept},
+                 {HAUL__MD_LANE, check_lane},
+                 {HAUL__MD_PATH, check_path},
+                 {HAUL__MD_STREAM, check_stream}};
     json_t *root = load("metadata.json");
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         size_t i;
