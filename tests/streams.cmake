@@ -4,7 +4,7 @@
 # Calls that stream: a service of their own, in one process and in several.
 haul_protobuf_c(TARGET stream_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
                 PROTOS stream_test.proto)
-add_library(stream_test STATIC lib/stream_test.c)
+add_library(stream_test STATIC lib/stream_service.c lib/stream_test.c)
 target_link_libraries(stream_test
   PUBLIC transport_test stream_test_proto
   PRIVATE shorthaul_flags PkgConfig::CMOCKA)
@@ -13,6 +13,9 @@ foreach(name IN ITEMS queue stream stream_cancel stream_life stream_plain)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS stream_test
             LABELS process)
 endforeach()
+
+haul_test(test_transport_stream_creds SOURCES process/test_transport_stream_creds.c
+          LIBS stream_test creds_test LABELS process)
 
 add_executable(stream_peer process/stream_peer.c)
 target_link_libraries(stream_peer PRIVATE stream_test shorthaul_flags PkgConfig::CMOCKA)

@@ -16,8 +16,8 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS badinput call cancel cancel_race creds hostile keepalive keys lane life
-                      limits listen loan loan_own metadata path death)
+foreach(name IN ITEMS badinput call cancel cancel_race hostile keepalive keys lane life limits
+                      listen loan loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -36,8 +36,14 @@ foreach(name IN ITEMS
 endforeach()
 
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-target_sources(test_transport_creds PRIVATE lib/certs.c)
-target_link_libraries(test_transport_creds PRIVATE PkgConfig::CRYPTO)
+add_library(creds_test STATIC lib/certs.c lib/creds_test.c)
+target_link_libraries(creds_test
+  PUBLIC pool_test shorthaul::transport
+  PRIVATE shorthaul_flags PkgConfig::CRYPTO)
+foreach(name IN ITEMS creds creds_args)
+  haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c
+            LIBS transport_test creds_test LABELS process)
+endforeach()
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 haul_test(test_vectors SOURCES unit/test_vectors.c LIBS transport_test PkgConfig::JANSSON
           LABELS unit)

@@ -23,10 +23,12 @@ typedef struct stream_service {
     pthread_mutex_t mutex;                  /* the following */
     pthread_cond_t changed;
     unsigned n_entered;
-    unsigned n_ended;   /* handlers that have returned */
-    unsigned n_paused;  /* at ACT_PAUSE so far */
-    unsigned n_resumed; /* that may go on */
-    haul_status last;   /* of the last thing that a handler did before it returned */
+    unsigned n_ended;       /* handlers that have returned */
+    unsigned n_paused;      /* at ACT_PAUSE so far */
+    unsigned n_resumed;     /* that may go on */
+    haul_status last;       /* of the last thing that a handler did before it returned */
+    haul_security security; /* of the last handler's caller */
+    char caller[32];        /* its common name; "" if it has none */
 } stream_service;
 
 /* Two participants of one pool: a server with the one, a channel with the other. */
@@ -40,6 +42,7 @@ typedef struct stream_pair {
 } stream_pair;
 
 typedef struct stream_pair_opts {
+    bool tcp;
     bool server_without_pool;
     bool client_without_pool;
     uint32_t n_buffers; /* of 64 KiB, the only ones; 0 = test_pool_create() */
@@ -47,6 +50,8 @@ typedef struct stream_pair_opts {
     uint32_t n_streams_waiting;
     uint32_t window;              /* of the server */
     uint64_t key_threshold_bytes; /* of both */
+    const haul_credentials *server_credentials;
+    const haul_credentials *client_credentials;
 } stream_pair_opts;
 
 void stream_pair_open(stream_pair *pair, const stream_pair_opts *opts);
@@ -54,12 +59,15 @@ void stream_pair_open(stream_pair *pair, const stream_pair_opts *opts);
 /* Stop and close all, with the pool quiet and free at the end. */
 void stream_pair_close(stream_pair *pair);
 
-/* A server with the stream service at @address. */
+/* A server with the stream service at @address. @out_port: of a TCP address; may be NULL. */
 haul_server *stream_server_start(stream_service *service, haul_pool *pool, const char *address,
-                                 const stream_pair_opts *opts);
+                                 int *out_port, const stream_pair_opts *opts);
 
 void stream_service_init(stream_service *service);
 void stream_service_fini(stream_service *service);
+
+/* Have @server serve it. Before start. */
+void stream_service_add(stream_service *service, haul_server *server);
 
 /* Wait until @n handlers have been called; until one has paused for the @n-th time; until @n have returned. */
 void stream_wait_entered(stream_service *service, unsigned n);
@@ -68,6 +76,9 @@ void stream_wait_ended(stream_service *service, unsigned n);
 
 /* Let all handlers go on that have paused, or will. */
 void stream_resume(stream_service *service);
+
+/* A message that has been received. */
+const Haul__Test__Frame *stream_frame(const haul_received *received);
 
 haul_stream *stream_open(stream_pair *pair, unsigned method, const haul_stream_opts *opts);
 

@@ -30,7 +30,7 @@ static bool serve(const char *pool_name, const char *address)
     if (haul_pool_open(pool_name, NULL, &pool, NULL) != HAUL_OK) {
         return false;
     }
-    (void)stream_server_start(&service, pool, address, &(stream_pair_opts){0});
+    (void)stream_server_start(&service, pool, address, NULL, &(stream_pair_opts){0});
     return true;
 }
 

@@ -157,8 +157,8 @@ static void the_client_in_the_middle(void **state)
         stream_service service;
         set_up(&s);
         stream_service_init(&service);
-        haul_server *server =
-            stream_server_start(&service, s.pool, s.address, &(stream_pair_opts){.window = 4});
+        haul_server *server = stream_server_start(&service, s.pool, s.address, NULL,
+                                                  &(stream_pair_opts){.window = 4});
         assert_ok(peer_call(&s.p, "%s %s %s", deeds[i], haul_pool_name(s.pool), s.address));
         stream_wait_entered(&service, 1); /* a call that is over by then gets no handler */
         (void)peer_kill(&s.p);
