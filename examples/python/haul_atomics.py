@@ -7,12 +7,14 @@ All are sequentially consistent. Stateless; any thread.
 
 import ctypes
 import platform
+import time
 
 from haul_layout import PoolError
 
 SEQ_CST = 5
 SYS_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
-FUTEX_WAKE = 1
+FUTEX_WAIT, FUTEX_WAKE = 0, 1
+NAP_SECONDS = 0.002  # between two looks where nobody can be woken
 
 
 class Atomics:
@@ -62,3 +64,17 @@ def futex_wake_all(address):
     if SYS_FUTEX:  # elsewhere those who wait look again by themselves
         ctypes.CDLL(None).syscall(SYS_FUTEX, ctypes.c_void_p(address), FUTEX_WAKE, 0x7FFFFFFF,
                                   None, None, 0)
+
+
+class Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+def futex_wait(address, seen, seconds):
+    """Sleep until somebody wakes, at most for so long, and not at all if the word is not @seen."""
+    if SYS_FUTEX:
+        timeout = Timespec(int(seconds), int(seconds % 1 * 1e9))
+        ctypes.CDLL(None).syscall(SYS_FUTEX, ctypes.c_void_p(address), FUTEX_WAIT,
+                                  ctypes.c_uint32(seen), ctypes.byref(timeout), None, 0)
+    else:
+        time.sleep(min(seconds, NAP_SECONDS))

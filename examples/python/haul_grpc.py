@@ -16,12 +16,15 @@ import threading
 import time
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from haul_pool import Exhausted, Key, PoolError
-from shorthaul.v1 import lane_pb2, lane_pb2_grpc
+from shorthaul.v1 import lane_pb2, lane_pb2_grpc, payload_pb2
 
-ACCEPT, PATH, LANE, REFUSED = (
-    "shorthaul-accept", "shorthaul-path", "shorthaul-lane", "shorthaul-refused")
+ACCEPT, LEND, PATH, LANE, REFUSED = (
+    "shorthaul-accept", "shorthaul-lend-bin", "shorthaul-path", "shorthaul-lane",
+    "shorthaul-refused")
+LEND_BYTES_MAX = 128
 GIVE_NS = 60_000_000_000  # how long an answer waits to be claimed where the call has no deadline
 
 
@@ -69,6 +72,16 @@ def parse_accept(text):
     return (int(match[1], 16), slot) if 1 <= slot <= 0xFFFFFFFF else None
 
 
+def parse_lend(value):
+    """(key, room) of a buffer that is lent for the answer, or None for what is not well-formed."""
+    if len(value) <= LEND_BYTES_MAX:
+        with contextlib.suppress(DecodeError, Malformed):
+            payload = payload_pb2.Payload.FromString(value)
+            if kind_of(payload) == "key":
+                return key_of(payload), payload.length
+    return None
+
+
 def parse_lane(text):
     """The number in shorthaul-lane, or None for what is not well-formed."""
     return int(text, 16) if re.fullmatch(r"[0-9a-f]{16}", text, re.ASCII) else None
@@ -87,6 +100,13 @@ def accepted(metadata):
     """Where answers may be given: the last well-formed shorthaul-accept, or None."""
     found = [parse_accept(value) for name, value in metadata or () if name == ACCEPT]
     return next(filter(None, reversed(found)), None)
+
+
+def lent(metadata):
+    """The room that the caller lends for the answer: the first well-formed shorthaul-lend-bin, or
+    None."""
+    found = (parse_lend(value) for name, value in metadata or () if name == LEND)
+    return next(filter(None, found), None)
 
 
 def find(metadata, name):
@@ -126,6 +146,7 @@ class Lane(lane_pb2_grpc.LaneServiceServicer):
                 with self.pool.attach(key_of(nonce), nonce.length) as data:
                     response.nonce = bytes(data)
                     response.attached = True
+                    response.participant = self.pool.slot
         return response
 
 
@@ -135,7 +156,28 @@ class Call:
     def __init__(self, lane, context):
         self._lane, self._context = lane, context
         self._request, self._response = set(), set()
+        self._pool, self._recipient = self._accepting()
+        self._loan = self._loan_open()
         self._tell()
+
+    def _accepting(self):
+        """Where the answer's payloads may go: our pool and the caller's slot in it, or None."""
+        pool, accept = self._lane.pool, accepted(self._context.invocation_metadata())
+        if accept is None or pool is None or pool.slot == 0 or accept[0] != pool.pool_id:
+            return None, 0
+        return pool, accept[1]
+
+    def _loan_open(self):
+        """The key of a buffer that the caller lends, which goes back unless it is used."""
+        loan = lent(self._context.invocation_metadata()) if self._pool else None
+        if loan is None or loan[0].pool_id != self._pool.pool_id:
+            return None
+        self._context.add_callback(self._loan_close)
+        return loan
+
+    def _loan_close(self):
+        with contextlib.suppress(PoolError):
+            self._pool.revoke(self._loan[0])
 
     def _tell(self, *more):
         self._context.set_trailing_metadata(
@@ -181,22 +223,29 @@ class Call:
         self._tell()
 
     def _give(self, payload, data):
-        pool = self._lane.pool
-        accept = accepted(self._context.invocation_metadata())
-        if accept is None or pool is None or pool.slot == 0 or accept[0] != pool.pool_id:
+        if self._pool is None:
             return False
-        left = self._context.time_remaining()
-        until_ns = time.monotonic_ns() + (GIVE_NS if left is None else int(left * 1e9))
         try:
-            with pool.alloc(len(data)) as buffer:
+            with self._room(len(data)) as buffer:
                 buffer.data[:] = data
-                key = buffer.give(accept[1], until_ns)
+                key = buffer.give(self._recipient, self._until_ns(GIVE_NS))
         except PoolError:
             return False
         if not self._context.is_active():
-            pool.revoke(key)  # else, past the deadline, whoever reaps does
+            self._pool.revoke(key)  # else, past the deadline, whoever reaps does
         set_key(payload, key, len(data))
         return True
+
+    def _room(self, length):
+        """A buffer to fill: the one that was lent, as long as nobody has claimed it, or our own."""
+        if self._loan is not None and length <= self._loan[1]:
+            with contextlib.suppress(PoolError):
+                return self._pool.claim_empty(self._loan[0], length)
+        return self._pool.alloc(length)
+
+    def _until_ns(self, give_ns):
+        left = self._context.time_remaining()
+        return time.monotonic_ns() + (give_ns if left is None else int(left * 1e9))
 
 
 # ---- Calling -------------------------------------------------------------------------------------
@@ -207,10 +256,11 @@ class Caller:
 
     def __init__(self, channel, pool=None):
         self._probe = lane_pb2_grpc.LaneServiceStub(channel).Probe
-        self._pool = pool
+        self.pool = pool
         self._mutex = threading.Lock()  # one probe at a time
         self._shared = None  # what a probe has proven; None: nothing
         self._lane = None  # of the server that was probed
+        self._server_slot = 0  # where it takes gifts; 0: it does not
         channel.subscribe(self._on_connectivity)
 
     def _on_connectivity(self, state):
@@ -218,7 +268,7 @@ class Caller:
             self._shared = None  # what is proven is proven of one connection
 
     def _is_shared(self, timeout):
-        if self._pool is None or self._pool.slot == 0:
+        if self.pool is None or self.pool.slot == 0:
             return False
         with self._mutex:
             if self._shared is None:
@@ -229,7 +279,7 @@ class Caller:
         nonce = os.urandom(32)
         request = lane_pb2.ProbeRequest()
         try:
-            with self._pool.alloc(len(nonce)) as buffer:
+            with self.pool.alloc(len(nonce)) as buffer:
                 buffer.data[:] = nonce
                 set_key(request.nonce, buffer.share(), len(nonce))
                 response, call = self._probe.with_call(request, timeout=timeout)
@@ -238,7 +288,13 @@ class Caller:
         except grpc.RpcError as error:
             return False if error.code() is grpc.StatusCode.UNIMPLEMENTED else None
         self._lane = find(call.trailing_metadata(), LANE)
+        self._server_slot = response.participant
         return response.attached and response.nonce == nonce
+
+    def lane(self, timeout=None):
+        """Whether keys may be sent, and the slot that they may be given to (0: to none)."""
+        shared = self._is_shared(timeout)
+        return shared, self._server_slot if shared else 0
 
     def call(self, method, request, payload=None, data=b"", timeout=None):
         """Call a unary method, with @data in @payload if that is given, a field of @request.
@@ -265,7 +321,7 @@ class Caller:
         """The buffer whose key @payload says; None if it says the bytes themselves."""
         if payload is not None and shared:
             with contextlib.suppress(Exhausted):
-                buffer = self._pool.alloc(len(data))
+                buffer = self.pool.alloc(len(data))
                 buffer.data[:] = data
                 set_key(payload, buffer.share(), len(data))
                 return buffer
@@ -275,7 +331,7 @@ class Caller:
 
     def _send(self, method, request, until, accept):
         timeout = None if until is None else max(until - time.monotonic(), 0)
-        metadata = ((ACCEPT, format_accept(self._pool)),) if accept else None
+        metadata = ((ACCEPT, format_accept(self.pool)),) if accept else None
         response, call = method.with_call(request, timeout=timeout, metadata=metadata)
         trailing = call.trailing_metadata()
         if find(trailing, LANE) != self._lane:
@@ -289,7 +345,7 @@ class Caller:
         if kind_of(payload) != "key":
             yield memoryview(payload.inline)
             return
-        if self._pool is None:
+        if self.pool is None:
             raise Malformed("a key, though none was asked for")
-        with self._pool.claim(key_of(payload), payload.length) as data:
+        with self.pool.claim(key_of(payload), payload.length) as data:
             yield data

@@ -29,11 +29,12 @@ import threading
 import time
 import weakref
 
-from haul_atomics import futex_wake_all, load_atomics
+from haul_atomics import futex_wait, futex_wake_all, load_atomics
+from haul_buffer import Buffer
 from haul_layout import (
     ABSENT, BORN, CAPACITY, CLASS_BYTES, CLASS_HIGH_WATER, CLASS_N_USED, COUNTERS_BYTES,
-    COUNTERS_REQUESTED, Corrupt, DEADLINE_NS, Exhausted, FREE, GIVEN, HEADER_STATE, HEADER_WAKE,
-    HOLDERS, Invalid, Key, LENGTH, OWNED, PAGE, PoolError, READY, RETIRED, SHARED, SLOT_BYTES,
+    COUNTERS_REQUESTED, Corrupt, Exhausted, FREE, GIVEN, HEADER_STATE, HEADER_WAKE, HOLDERS,
+    Invalid, Key, LENGTH, OWNED, PAGE, PoolError, READY, RETIRED, SHARED, SLOT_BYTES,
     SLOT_JOINED_NS, SLOT_JOINS, SLOT_NAME, SLOT_PID, STATE, Stale, TICKET, TRIMMING, USED,
     flags_of, generation_of, make_word, open_object, phase_of, who_of)
 from haul_reader import Pool, Reader
@@ -50,62 +51,6 @@ def _after_fork():
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-class Buffer:
-    """A buffer that this process owns: fill data, then share() or give(), then release()."""
-
-    def __init__(self, pool, index, word, length):
-        self._pool, self._index, self._word = pool, index, word
-        self.data = pool._map(index, writable=True)[:length]
-
-    def _publish(self, phase, who):
-        pool, index, length = self._pool, self._index, len(self.data)
-        self.data.release()  # raises BufferError while somebody could still write
-        at = pool._record(index)
-        ticket = int.from_bytes(os.urandom(8), "little")
-        pool._a64.store(at + TICKET, ticket)
-        pool._a64.store(at + LENGTH, length)
-        word = make_word(generation_of(self._word), who, phase, flags_of(self._word))
-        if not pool._a64.swap(at + STATE, self._word, word):
-            raise Corrupt("somebody has written a word that is ours")
-        self._word = word
-        return Key(self._pool.pool_id, index, generation_of(word), ticket)
-
-    def share(self):
-        """Make the bytes immutable, and readable to whoever has the key that is returned."""
-        return self._publish(SHARED, self._pool.slot)
-
-    def give(self, recipient, deadline_ns):
-        """Make the bytes the property of another participant, who has until @deadline_ns
-        (CLOCK_MONOTONIC) to claim them. Not ours any more, but for Participant.revoke()."""
-        pool = self._pool
-        if not 1 <= recipient <= pool.geometry.n_slots or not pool._a32.load(
-                pool._slot_at(recipient) + SLOT_PID):
-            raise Invalid("nobody is there to be given anything")
-        pool._a64.store(pool._record(self._index) + DEADLINE_NS, deadline_ns)
-        key = self._publish(GIVEN, recipient)
-        pool._disown(self._index)
-        self._word = 0
-        return key
-
-    def release(self):
-        """Let go. Readers that are attached finish in peace."""
-        if self._word == 0:
-            return
-        pool, index, word = self._pool, self._index, self._word
-        self.data.release()
-        self._word = 0
-        pool._disown(index)
-        retired = make_word(generation_of(word), 0, RETIRED, flags_of(word))
-        if pool._a64.swap(pool._record(index) + STATE, word, retired):
-            pool._finish(index)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.release()
 
 
 class Participant(Pool):
@@ -249,37 +194,83 @@ class Participant(Pool):
             raise Corrupt("the buffer's object is short")
         return view[key.offset:key.offset + length]
 
+    def _given(self, key, length):
+        """The word of a buffer that was given to this process. Raises Stale if it was not, or was
+        taken back."""
+        self._check_usable()
+        self._check(key, length)
+        word = self._a64.load(self._record(key.index) + STATE)
+        if not self._is_given(key, word) or who_of(word) != self.slot:
+            raise Stale("the gift was taken back, or is not for us")
+        return word
+
+    def _is_given(self, key, word):
+        return (phase_of(word) == GIVEN and generation_of(word) == key.generation and
+                self._a64.load(self._record(key.index) + TICKET) == key.ticket)
+
+    def _accept(self, key, word, mine):
+        if not self._a64.swap(self._record(key.index) + STATE, word, mine):
+            raise Stale("the gift was taken back")
+        self._wake()
+
     @contextlib.contextmanager
     def claim(self, key, length):
         """Own a buffer that was given to this process, for the time of a with statement, and show
         its bytes. Raises Stale if it was taken back."""
-        self._check_usable()
-        self._check(key, length)
-        at = self._record(key.index)
-        word = self._a64.load(at + STATE)
-        if (phase_of(word), generation_of(word), who_of(word)) != (
-                GIVEN, key.generation, self.slot) or self._a64.load(at + TICKET) != key.ticket:
-            raise Stale("the gift was taken back, or is not for us")
-        if key.offset + length > self._a64.load(at + LENGTH):
+        word = self._given(key, length)
+        if key.offset + length > self._a64.load(self._record(key.index) + LENGTH):
             raise Invalid("the key is out of bounds")
         mine = make_word(key.generation, self.slot, SHARED, flags_of(word))
-        if not self._a64.swap(at + STATE, word, mine):
-            raise Stale("the gift was taken back")
-        self._wake()
+        self._accept(key, word, mine)
         try:
             with self.attach(key, length) as view:
                 yield view
         finally:
             self._retire(key.index, mine)
 
+    def claim_empty(self, key, length):
+        """Own a buffer that was given to this process with nothing in it: a Buffer of which
+        @length bytes may be filled. Raises Stale if it was taken back, and Exhausted if there is
+        not so much room in it, which lets go of it."""
+        word = self._given(key, 0)
+        at = self._record(key.index)
+        if key.offset != 0 or self._a64.load(at + LENGTH) != 0:
+            raise Invalid("the buffer was not given empty")
+        mine = make_word(key.generation + 1, self.slot, OWNED, flags_of(word))
+        self._accept(key, word, mine)
+        try:
+            with self._mutex:
+                self._owned[key.index] = self._a64.load(at + CAPACITY)
+            if len(self._map(key.index, writable=True)) < length:
+                raise Exhausted("the buffer is too small")
+            return Buffer(self, key.index, mine, length)
+        except PoolError:
+            self._disown(key.index)
+            self._retire(key.index, mine)
+            raise
+
     def revoke(self, key):
         """Take a gift back. False if it was claimed, or taken back already."""
         self._check_usable()
         self._check(key, 0)
-        at = self._record(key.index)
-        word = self._a64.load(at + STATE)
-        return (phase_of(word) == GIVEN and generation_of(word) == key.generation and
-                self._a64.load(at + TICKET) == key.ticket and self._retire(key.index, word))
+        word = self._a64.load(self._record(key.index) + STATE)
+        return self._is_given(key, word) and self._retire(key.index, word)
+
+    def wait_claimed(self, key, seconds):
+        """Wait until a gift is no longer on its way: it was claimed, or taken back. False if it
+        still is after so long. Somebody who has died meanwhile is not noticed."""
+        self._check_usable()
+        self._check(key, 0)
+        at, wake = self._record(key.index) + STATE, self._base + HEADER_WAKE
+        until = time.monotonic() + seconds
+        while True:
+            seen = self._a32.fetch("or", wake, 1) | 1
+            if not self._is_given(key, self._a64.load(at)):
+                return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            futex_wait(wake, seen, left)
 
     def _retire(self, index, word):
         retired = make_word(generation_of(word), 0, RETIRED, flags_of(word))

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -129,6 +130,38 @@ class Pool(unittest.TestCase):
         with self.assertRaises(Invalid):
             buffer.give(9, 0)
         buffer.release()
+
+    def lend(self):
+        buffer = self.a.alloc(0)
+        return buffer.give(self.b.slot, time.monotonic_ns() + FOREVER)
+
+    def test_gifts_to_be_filled(self):
+        key = self.lend()
+        with self.assertRaises(Stale):
+            self.a.claim_empty(key, 4)
+        buffer = self.b.claim_empty(key, 4)
+        buffer.data[:] = b"back"
+        back = buffer.give(self.a.slot, time.monotonic_ns() + FOREVER)
+        self.assertEqual((back.index, back.generation), (key.index, key.generation + 1))
+        with self.a.claim(back, 4) as seen:
+            self.assertEqual(seen, b"back")
+        with self.assertRaises(Exhausted):
+            self.b.claim_empty(self.lend(), 4097)
+        self.assertEqual(self.totals("free"), 3)
+        full = self.a.alloc(1).give(self.b.slot, time.monotonic_ns() + FOREVER)
+        with self.assertRaises(Invalid):
+            self.b.claim_empty(full, 1)
+        self.assertTrue(self.a.revoke(full))
+
+    def test_a_giver_waits(self):
+        key = self.lend()
+        self.assertFalse(self.a.wait_claimed(key, 0))
+        self.assertFalse(self.a.wait_claimed(key, 0.01))
+        claiming = threading.Thread(target=lambda: self.b.claim_empty(key, 0).release())
+        claiming.start()
+        self.assertTrue(self.a.wait_claimed(key, 60))
+        claiming.join()
+        self.assertTrue(self.a.wait_claimed(key, 0))
 
     def test_exhausted(self):
         buffers = [self.a.alloc(1) for _ in range(3)]

@@ -77,6 +77,13 @@ class Vectors(unittest.TestCase):
                     int(vector["pool_id"], 16), int(vector["slot"]))
                 self.assertEqual(haul_grpc.parse_accept(vector["text"]), wanted)
 
+    def test_lend(self):
+        for vector in vectors("metadata.json", haul_grpc.LEND):
+            with self.subTest(vector["name"]):
+                wanted = None if "ignored" in vector else (
+                    key_of(vector["key"]), int(vector["room"]))
+                self.assertEqual(haul_grpc.parse_lend(bytes.fromhex(vector["hex"])), wanted)
+
     def test_lane(self):
         for vector in vectors("metadata.json", haul_grpc.LANE):
             with self.subTest(vector["text"]):
