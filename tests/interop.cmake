@@ -8,25 +8,32 @@ if(SHORTHAUL_SANITIZE MATCHES thread)
   return()
 endif()
 
-add_executable(test_interop interop/test_interop.c)
-target_link_libraries(test_interop PRIVATE
-  transport_test peer_test shorthaul_flags PkgConfig::CMOCKA)
+add_library(interop STATIC interop/interop.c)
+target_include_directories(interop PUBLIC interop)
+target_link_libraries(interop PUBLIC stream_test peer_test PRIVATE shorthaul_flags)
+foreach(name IN ITEMS interop interop_streams)
+  add_executable(test_${name} interop/test_${name}.c)
+  target_link_libraries(test_${name} PRIVATE interop shorthaul_flags PkgConfig::CMOCKA)
+endforeach()
 
 # haul_interop(NAME PEER command... WAYS way... [ENVIRONMENT variable=value...])
 function(haul_interop NAME)
   cmake_parse_arguments(ARG "" "" "PEER;WAYS;ENVIRONMENT" ${ARGN})
   foreach(way IN LISTS ARG_WAYS)
-    set(test interop_${NAME}_${way})
-    add_test(NAME ${test} COMMAND test_interop ${way} ${ARG_PEER})
-    set_tests_properties(${test} PROPERTIES
-      TIMEOUT 240 LABELS "interop;slow" ENVIRONMENT "${ARG_ENVIRONMENT}")
+    foreach(kind IN ITEMS interop interop_streams)
+      set(test ${kind}_${NAME}_${way})
+      add_test(NAME ${test} COMMAND test_${kind} ${way} ${ARG_PEER})
+      set_tests_properties(${test} PROPERTIES
+        TIMEOUT 240 LABELS "interop;slow" ENVIRONMENT "${ARG_ENVIRONMENT}")
+    endforeach()
   endforeach()
 endfunction()
 
 find_program(PROTOC protoc)
 set(interop_protos ${PROJECT_SOURCE_DIR}/proto/shorthaul/v1/payload.proto
                    ${PROJECT_SOURCE_DIR}/proto/shorthaul/v1/lane.proto
-                   ${CMAKE_CURRENT_SOURCE_DIR}/proto/transport_test.proto)
+                   ${CMAKE_CURRENT_SOURCE_DIR}/proto/transport_test.proto
+                   ${CMAKE_CURRENT_SOURCE_DIR}/proto/stream_test.proto)
 set(interop_proto_path -I ${PROJECT_SOURCE_DIR}/proto -I ${CMAKE_CURRENT_SOURCE_DIR}/proto)
 
 # C++, which also knows the pool's C library.
@@ -37,7 +44,7 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin)
 if(PROTOC AND GRPC_CPP_PLUGIN AND HAUL_GRPCPP AND HAUL_PROTOBUF)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/interop-cpp)
   set(sources)
-  foreach(stem IN ITEMS shorthaul/v1/payload shorthaul/v1/lane transport_test)
+  foreach(stem IN ITEMS shorthaul/v1/payload shorthaul/v1/lane transport_test stream_test)
     list(APPEND sources ${out}/${stem}.pb.cc ${out}/${stem}.grpc.pb.cc)
   endforeach()
   add_custom_command(
@@ -51,7 +58,8 @@ if(PROTOC AND GRPC_CPP_PLUGIN AND HAUL_GRPCPP AND HAUL_PROTOBUF)
   target_include_directories(interop_cpp_proto SYSTEM PUBLIC ${out})
   target_compile_features(interop_cpp_proto PUBLIC cxx_std_17)
   target_link_libraries(interop_cpp_proto PUBLIC ${HAUL_GRPCPP} ${HAUL_PROTOBUF} PkgConfig::GRPC)
-  add_executable(interop_cpp_peer interop/cpp_peer.cc)
+  add_executable(interop_cpp_peer
+    interop/cpp_peer.cc interop/cpp_calls.cc interop/cpp_payload.cc interop/cpp_streams.cc)
   target_compile_options(interop_cpp_peer PRIVATE -Wall -Wextra -Wshadow)
   target_link_libraries(interop_cpp_peer PRIVATE interop_cpp_proto shorthaul::pool)
   haul_interop(cpp WAYS inline participant PEER $<TARGET_FILE:interop_cpp_peer>)
@@ -67,13 +75,13 @@ execute_process(COMMAND ${HAUL_PYTHON} -c "import grpc, google.protobuf"
 if(PROTOC AND GRPC_PYTHON_PLUGIN AND python_lacks EQUAL 0)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/interop-python)
   add_custom_command(
-    OUTPUT ${out}/transport_test_pb2_grpc.py
+    OUTPUT ${out}/stream_test_pb2_grpc.py
     COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
     COMMAND ${PROTOC} ${interop_proto_path} --python_out=${out} --grpc_out=${out}
             --plugin=protoc-gen-grpc=${GRPC_PYTHON_PLUGIN} ${interop_protos}
     DEPENDS ${interop_protos}
     VERBATIM)
-  add_custom_target(interop_python ALL DEPENDS ${out}/transport_test_pb2_grpc.py)
+  add_custom_target(interop_python ALL DEPENDS ${out}/stream_test_pb2_grpc.py)
   set(python_environment
     PYTHONPATH=${out}:${PROJECT_SOURCE_DIR}/examples/python PYTHONDONTWRITEBYTECODE=1)
   add_test(NAME interop_python_vectors

@@ -29,3 +29,5 @@ add_dependencies(test_transport_stream_death stream_peer)
 haul_test(conformance
   SOURCES conformance/conformance.c conformance/calls.c conformance/service.c
   LIBS stream_test LABELS conformance slow TIMEOUT 300)
+
+include(interop.cmake)

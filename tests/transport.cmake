@@ -50,8 +50,6 @@ haul_test(test_vectors SOURCES unit/test_vectors.c LIBS transport_test PkgConfig
 target_compile_definitions(test_vectors
   PRIVATE HAUL_VECTORS="${CMAKE_CURRENT_SOURCE_DIR}/vectors")
 
-include(interop.cmake)
-
 add_executable(transport_peer process/transport_peer.c)
 target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)
 target_compile_definitions(transport_test

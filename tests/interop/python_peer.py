@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Shorthaul authors
-"""The test service in stock gRPC for Python, for tests/interop/test_interop.c.
+"""The services of the tests in stock gRPC for Python, for tests/interop.
 
-    python_peer.py serve ADDRESS [POOL WAY]   serves until its standard input ends; says "ready"
-    python_peer.py call ADDRESS [POOL WAY]    makes the calls of the list; 0 if all was right
+    python_peer.py serve ADDRESS [POOL WAY]    serves until its standard input ends; says "ready"
+    python_peer.py call ADDRESS [POOL WAY]     makes a list of unary calls; 0 if all was right
+    python_peer.py stream ADDRESS [POOL WAY]   the same with calls that stream
 
 WAY is how the pool is used: "reader" or "participant" (examples/python/haul_pool.py).
 """
@@ -15,17 +16,14 @@ import grpc
 
 import haul_grpc
 import haul_pool
+import python_streams
+import stream_test_pb2_grpc
 import transport_test_pb2 as pb
 import transport_test_pb2_grpc as pb_grpc
+from python_streams import check, fill
 
 SIZES = (0, 1, 1 << 20, 20_000_000, 64 << 20)
 UNBOUNDED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-
-
-def fill(length, seed):
-    """What test_fill() of tests/lib makes; it repeats itself after 65,536 bytes."""
-    period = bytes((seed + i + (i >> 8)) & 0xFF for i in range(65536))
-    return (period * (length // 65536 + 1))[:length]
 
 
 def open_pool(arguments):
@@ -60,16 +58,12 @@ def serve(address, pool):
     lane = haul_grpc.Lane(pool)
     haul_grpc.lane_pb2_grpc.add_LaneServiceServicer_to_server(lane, server)
     pb_grpc.add_TestServiceServicer_to_server(Service(lane), server)
+    stream_test_pb2_grpc.add_StreamServiceServicer_to_server(python_streams.Service(lane), server)
     server.add_insecure_port(address)
     server.start()
     print("ready", flush=True)
     sys.stdin.read()
     server.stop(0).wait()
-
-
-def check(what, found, wanted):
-    if found != wanted:
-        sys.exit(f"python_peer: {what}: {found!r:.100} instead of {wanted!r:.100}")
 
 
 def check_sizes(caller, stub, by_key):
@@ -118,10 +112,15 @@ def call(address, pool):
         check_refusals(stub)
 
 
+def stream(address, pool):
+    with grpc.insecure_channel(address, options=UNBOUNDED) as channel:
+        python_streams.call(channel, haul_grpc.Caller(channel, pool))
+
+
 def main():
     role, address, *rest = sys.argv[1:]
     pool = open_pool(rest)
-    {"serve": serve, "call": call}[role](address, pool)
+    {"serve": serve, "call": call, "stream": stream}[role](address, pool)
     if pool:
         pool.close()
 

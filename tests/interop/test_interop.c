@@ -2,64 +2,21 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Shorthaul and a stock gRPC of another language, both ways:
+ * Unary calls between Shorthaul and a stock gRPC of another language, both ways:
  *
  *   test_interop WAY COMMAND...
- *
- * COMMAND is a program that serves the test service ("serve ADDRESS [POOL WAY]", ready when it says
- * so, until its standard input ends) or calls it with a list of its own ("call ADDRESS [POOL
- * WAY]"). WAY says how it uses the pool: inline (not at all, and it is not told of one), reader (it
- * opens keys, and can neither send them nor be given any) or participant.
  *
  * Every byte of every payload is compared, by whoever gets it back. The peer is a process of its
  * own and ends when this one does, for its input ends then.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "peer.h"
+#include "interop.h"
 #include "transport_raw.h"
 #include "transport_test.h"
 
 #define MIB (UINT64_C(1) << 20)
 
 static const uint64_t sizes[] = {0, 1, MIB, 20000000, 64 * MIB};
-
-static const char *way;
-static char **command;
-static int n_command;
-
-static bool has_pool(void)
-{
-    return strcmp(way, "inline") != 0;
-}
-
-static bool is_participant(void)
-{
-    return strcmp(way, "participant") == 0;
-}
-
-static peer start_peer(const char *role, const char *address, const haul_pool *pool)
-{
-    char *argv[16] = {NULL};
-    int n = 0;
-    assert_true(n_command <= 8);
-    while (n < n_command) {
-        argv[n] = command[n];
-        n++;
-    }
-    argv[n++] = (char *)role;
-    argv[n++] = (char *)address;
-    if (has_pool()) {
-        argv[n++] = (char *)haul_pool_name(pool);
-        argv[n++] = (char *)way;
-    }
-    return peer_start_argv(argv);
-}
 
 /* ---- Their client, our server ---- */
 
@@ -68,7 +25,7 @@ static void call_ours(bool tcp)
     const test_pair_opts opts = {.large = true, .tcp = tcp};
     test_pair pair;
     test_pair_open(&pair, &opts);
-    peer p = start_peer("call", pair.address, pair.server_pool);
+    peer p = interop_start("call", pair.address, pair.server_pool);
     peer_stop(&p);
     test_pair_close(&pair);
 }
@@ -82,7 +39,7 @@ static void their_client(void **state)
 static void their_client_over_tcp(void **state)
 {
     (void)state;
-    if (has_pool()) {
+    if (interop_has_pool()) {
         skip(); /* it is all the same to the pool */
     }
     call_ours(true);
@@ -90,36 +47,7 @@ static void their_client_over_tcp(void **state)
 
 /* ---- Our client, their server ---- */
 
-typedef struct visit {
-    haul_pool *pool;
-    haul_channel *channel;
-    char address[128];
-    peer server;
-} visit;
-
-static void begin(visit *v)
-{
-    char path[100];
-    test_socket_path(path, sizeof(path), "interop");
-    (void)snprintf(v->address, sizeof(v->address), "unix:%s", path);
-    v->pool = test_pool_create_large("interop");
-    v->server = start_peer("serve", v->address, v->pool);
-    peer_expect(&v->server, "ready");
-    const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = v->pool};
-    assert_ok(haul_channel_open(v->address, &opts, &v->channel, NULL));
-}
-
-static void end(visit *v)
-{
-    haul_channel_close(v->channel);
-    peer_stop(&v->server);
-    assert_audit_clean(v->pool);
-    assert_all_free(v->pool);
-    test_pool_destroy(v->pool);
-    (void)unlink(v->address + strlen("unix:"));
-}
-
-static haul_reply *exchange(const visit *v, const Haul__Test__ExchangeRequest *request)
+static haul_reply *exchange(const interop_visit *v, const Haul__Test__ExchangeRequest *request)
 {
     haul_reply *reply;
     assert_ok(haul_channel_call(v->channel, &haul__test__test_service__descriptor, 1,
@@ -138,7 +66,7 @@ static void assert_bytes(const haul_reply *reply, uint64_t len, uint8_t seed)
     assert_true(test_is_filled(view.data, len, seed));
 }
 
-static void echo(const visit *v, uint64_t len)
+static void echo(const interop_visit *v, uint64_t len)
 {
     haul_payload_out out;
     haul_buf *buf = test_payload(v->pool, len, 1, &out);
@@ -147,34 +75,36 @@ static void echo(const visit *v, uint64_t len)
     request.data = &out.payload;
     haul_reply *reply = exchange(v, &request);
     assert_bytes(reply, len, 1);
-    assert_int_equal(haul_reply_request_path(reply), has_pool() ? HAUL_PATH_SHM : HAUL_PATH_INLINE);
+    assert_int_equal(haul_reply_request_path(reply),
+                     interop_has_pool() ? HAUL_PATH_SHM : HAUL_PATH_INLINE);
     assert_int_equal(haul_reply_path(reply), HAUL_PATH_INLINE);
     assert_false(haul_reply_was_resent(reply));
     haul_reply_free(reply);
     haul_buf_release(buf);
 }
 
-static void put(const visit *v, uint64_t len)
+static void put(const interop_visit *v, uint64_t len)
 {
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.mode = HAUL__TEST__MODE__MODE_PUT;
     request.size = len;
     haul_reply *reply = exchange(v, &request);
     assert_bytes(reply, len, 7);
-    assert_int_equal(haul_reply_path(reply), is_participant() ? HAUL_PATH_SHM : HAUL_PATH_INLINE);
+    assert_int_equal(haul_reply_path(reply),
+                     interop_is_participant() ? HAUL_PATH_SHM : HAUL_PATH_INLINE);
     haul_reply_free(reply);
 }
 
 static void their_server(void **state)
 {
     (void)state;
-    visit v;
-    begin(&v);
+    interop_visit v;
+    interop_begin(&v, test_pool_create_large("interop"));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         echo(&v, sizes[i]);
         put(&v, sizes[i]);
     }
-    end(&v);
+    interop_end(&v);
 }
 
 /* A key that was never anybody's: refused before the handler, in the way that makes a client send
@@ -182,8 +112,8 @@ static void their_server(void **state)
 static void their_server_refuses(void **state)
 {
     (void)state;
-    visit v;
-    begin(&v);
+    interop_visit v;
+    interop_begin(&v, test_pool_create_large("interop"));
     haul_payload_out out;
     const haul_key forged = {.pool_id = haul_pool_id(v.pool), .ticket = 1, .generation = 1};
     Haul__Test__ExchangeRequest message = HAUL__TEST__EXCHANGE_REQUEST__INIT;
@@ -204,37 +134,60 @@ static void their_server_refuses(void **state)
     raw_call(&request, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_INVALID_ARGUMENT);
     assert_string_equal(answer.refused, "");
-    end(&v);
+    interop_end(&v);
 }
 
 /* A status of the other side's making arrives as it was meant. */
 static void their_server_fails(void **state)
 {
     (void)state;
-    visit v;
-    begin(&v);
+    interop_visit v;
+    interop_begin(&v, test_pool_create_large("interop"));
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.mode = HAUL__TEST__MODE__MODE_FAIL;
     haul_reply *reply = exchange(&v, &request);
     assert_int_equal(haul_reply_code(reply), GRPC_STATUS_FAILED_PRECONDITION);
     assert_string_equal(haul_reply_text(reply), "as asked");
     haul_reply_free(reply);
-    end(&v);
+    interop_end(&v);
+}
+
+/* The pool is empty but for the buffer that we lend: an answer by key can only be in that. What is
+ * lent and not used comes back. */
+static void their_server_is_lent_room(void **state)
+{
+    (void)state;
+    enum {
+        SIZE = 65536
+    };
+    interop_visit v;
+    interop_begin(&v, test_pool_create_one("interop", SIZE, 2));
+    echo(&v, 100); /* which finds out how we stand to each other */
+    haul_buf *taken = test_alloc(v.pool, SIZE);
+    const haul_call_opts opts = {.struct_size = sizeof(opts), .lend_bytes = SIZE};
+    Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    for (uint64_t len = SIZE; len <= SIZE + 1; len++) {
+        request.mode = HAUL__TEST__MODE__MODE_PUT;
+        request.size = len;
+        haul_reply *reply;
+        assert_ok(haul_channel_call(v.channel, &haul__test__test_service__descriptor, 1,
+                                    &request.base, &opts, &reply));
+        assert_bytes(reply, len, 7);
+        assert_int_equal(haul_reply_path(reply), interop_is_participant() && len == SIZE
+                                                     ? HAUL_PATH_SHM
+                                                     : HAUL_PATH_INLINE);
+        haul_reply_free(reply);
+    }
+    haul_buf_release(taken);
+    interop_end(&v);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        (void)fputs("usage: test_interop inline|reader|participant COMMAND...\n", stderr);
-        return 2;
-    }
-    way = argv[1];
-    command = &argv[2];
-    n_command = argc - 2;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(their_client),       cmocka_unit_test(their_client_over_tcp),
         cmocka_unit_test(their_server),       cmocka_unit_test(their_server_refuses),
-        cmocka_unit_test(their_server_fails),
+        cmocka_unit_test(their_server_fails), cmocka_unit_test(their_server_is_lent_room),
     };
-    return cmocka_run_group_tests_name(way, tests, NULL, NULL);
+    return interop_run(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

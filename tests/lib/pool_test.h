@@ -32,6 +32,9 @@ haul_pool *test_pool_create_one(const char *tag, uint64_t size, uint32_t n);
  * for two more. */
 haul_pool *test_pool_create_large(const char *tag);
 
+/* Many buffers of 64 KiB and a few of 20 MB, for streams. */
+haul_pool *test_pool_create_streams(const char *tag);
+
 /* Close, and remove the pool for good. */
 void test_pool_destroy(haul_pool *pool);
 

@@ -39,8 +39,9 @@ void stream_pair_open(stream_pair *pair, const stream_pair_opts *opts)
     int port = 0;
     opts = opts ? opts : &none;
     *pair = (stream_pair){0};
-    pair->server_pool = opts->n_buffers ? test_pool_create_one("stream", 65536, opts->n_buffers)
-                                        : test_pool_create("stream");
+    pair->server_pool = opts->large       ? test_pool_create_streams("stream")
+                        : opts->n_buffers ? test_pool_create_one("stream", 65536, opts->n_buffers)
+                                          : test_pool_create("stream");
     assert_ok(haul_pool_open(haul_pool_name(pair->server_pool), NULL, &pair->client_pool, NULL));
     test_socket_path(path, sizeof(path), "stream");
     (void)snprintf(pair->address, sizeof(pair->address), "%s%s",

@@ -45,6 +45,7 @@ typedef struct stream_pair_opts {
     bool tcp;
     bool server_without_pool;
     bool client_without_pool;
+    bool large;         /* test_pool_create_streams() */
     uint32_t n_buffers; /* of 64 KiB, the only ones; 0 = test_pool_create() */
     uint32_t n_stream_threads;
     uint32_t n_streams_waiting;

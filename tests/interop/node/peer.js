@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Shorthaul authors
 
-// The test service in stock gRPC for Node, for tests/interop/test_interop.c. It knows no pool:
-// everything goes inline, and a key is refused as docs/wire.md says.
+// The services of the tests in stock gRPC for Node, for tests/interop. It knows no pool: everything
+// goes inline, and a key is refused as docs/wire.md says.
 //
 //   node peer.js serve ADDRESS     serves until its standard input ends; says "ready"
-//   node peer.js call ADDRESS      makes the calls of the list; 0 if all was right
+//   node peer.js call ADDRESS      makes a list of unary calls; 0 if all was right
+//   node peer.js stream ADDRESS    the same with calls that stream
 //
 // NODE_PATH leads to its packages, HAUL_PROTOS to the .proto files (separated by colons).
 
 'use strict';
 
 const grpc = require('@grpc/grpc-js');
-const loader = require('@grpc/proto-loader');
+const { check, filled, inline, open, packages, refuse } = require('./payload.js');
+const streams = require('./streams.js');
 
 const SIZES = [0, 1, 1 << 20, 20000000, 64 << 20];
 const UNBOUNDED = {
@@ -20,49 +22,21 @@ const UNBOUNDED = {
     'grpc.max_send_message_length': -1,
 };
 
-const { TestService } = grpc.loadPackageDefinition(
-    loader.loadSync('transport_test.proto', {
-        includeDirs: process.env.HAUL_PROTOS.split(':'),
-        keepCase: true,
-        longs: Number,
-        enums: String,
-        defaults: true,
-        oneofs: true,
-    })).haul.test;
-
-// What test_fill() of tests/lib makes; it repeats itself after 65,536 bytes.
-function filled(size, seed) {
-    const period = Buffer.from(Uint8Array.from({ length: 65536 }, (_, i) => seed + i + (i >> 8)));
-    return Buffer.alloc(size, period);
-}
-
-function inline(bytes) {
-    return { length: bytes.length, inline: bytes };
-}
+const { TestService } = packages('transport_test.proto').haul.test;
 
 // ---- Serving ----
 
-function refuse(code, details, refused) {
-    const metadata = new grpc.Metadata();
-    if (refused) {
-        metadata.set('shorthaul-refused', 'key');
-    }
-    return { code, details, metadata };
-}
-
 function exchange(call, callback) {
     const { mode, size, data } = call.request;
-    const bytes = data && data.source === 'inline' ? data.inline : Buffer.alloc(0);
-    if (data && data.source === 'key') {
-        callback(refuse(grpc.status.FAILED_PRECONDITION, 'the key cannot be attached', true));
-    } else if (data && data.length !== bytes.length) {
-        callback(refuse(grpc.status.INVALID_ARGUMENT, 'length and bytes disagree'));
+    const found = open(data);
+    if (found.code) {
+        callback(found);
     } else if (mode === 'MODE_FAIL') {
         callback(refuse(grpc.status.FAILED_PRECONDITION, 'as asked'));
     } else if (mode === 'MODE_ECHO') {
-        callback(null, { data: inline(bytes) });
+        callback(null, { data: inline(found.bytes) });
     } else if (mode === 'MODE_PUT') {
-        callback(null, { data: inline(filled(size, 7)) });
+        callback(null, { data: inline(filled(Number(size), 7)) });
     } else {
         callback(null, {});
     }
@@ -74,6 +48,7 @@ function serve(address) {
         Empty: (call, callback) => callback(null, {}),
         Exchange: exchange,
     });
+    streams.add(server);
     server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) => {
         if (error) {
             throw error;
@@ -86,12 +61,6 @@ function serve(address) {
 
 // ---- Calling ----
 
-function check(right, what) {
-    if (!right) {
-        throw new Error(what);
-    }
-}
-
 async function call(address) {
     const client = new TestService(address, grpc.credentials.createInsecure(), UNBOUNDED);
     const send = (request) => new Promise((resolve) => {
@@ -100,10 +69,10 @@ async function call(address) {
     for (const size of SIZES) {
         const bytes = filled(size, 1);
         let { error, response } = await send({ mode: 'MODE_ECHO', data: inline(bytes) });
-        check(!error && response.data.length === size && bytes.equals(response.data.inline),
+        check(!error && Number(response.data.length) === size && bytes.equals(response.data.inline),
             `${size} bytes there and back: ${error}`);
         ({ error, response } = await send({ mode: 'MODE_PUT', size }));
-        check(!error && response.data.length === size &&
+        check(!error && Number(response.data.length) === size &&
             filled(size, 7).equals(response.data.inline), `${size} bytes of an answer: ${error}`);
     }
     let { error } = await send({ mode: 'MODE_FAIL' });
@@ -120,7 +89,8 @@ const [role, address] = process.argv.slice(2);
 if (role === 'serve') {
     serve(address);
 } else {
-    call(address).catch((error) => {
+    const list = role === 'stream' ? streams.call(address, UNBOUNDED) : call(address);
+    list.catch((error) => {
         process.stderr.write(`peer.js: ${error.message}\n`);
         process.exitCode = 1;
     });
