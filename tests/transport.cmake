@@ -24,6 +24,11 @@ endforeach()
 
 target_sources(test_transport_badinput PRIVATE lib/h2.c limits/limits.c)
 
+haul_test(test_transport_stop SOURCES process/test_transport_stop.c LIBS transport_test
+          LABELS process)
+target_link_options(test_transport_stop PRIVATE
+  -Wl,--wrap=grpc_server_request_registered_call -Wl,--wrap=grpc_server_shutdown_and_notify)
+
 haul_test(test_transport_locks SOURCES process/test_transport_locks.c LIBS transport_test
           LABELS process)
 foreach(name IN ITEMS

@@ -76,6 +76,7 @@ static void end(haul_call *call)
     grpc_call_details_destroy(&call->details);
     if (!reuse) {
         haul__call_stream_fini(call);
+        haul__block_give_back(server->place, call);
     } else {
         haul__call_stream *stream = call->stream;
         if (stream) {
@@ -85,10 +86,9 @@ static void end(haul_call *call)
         atomic_init(&call->refs, 1);
         grpc_metadata_array_init(&call->metadata);
         grpc_call_details_init(&call->details);
-        reuse = haul__server_request(call) == HAUL_OK;
-    }
-    if (!reuse) {
-        haul__block_give_back(server->place, call);
+        if (haul__server_request(call) != HAUL_OK) {
+            haul__call_discard(call);
+        }
     }
     (void)pthread_mutex_lock(&server->mutex);
     server->n_calls--;

@@ -256,6 +256,9 @@ void haul_server_stop(haul_server *server, uint64_t grace_ns)
     (void)pthread_mutex_lock(&server->mutex);
     bool running = server->phase == HAUL__SERVER_RUNNING;
     server->phase = HAUL__SERVER_STOPPED;
+    while (server->n_requesting > 0) { /* server_loop.c says why */
+        (void)pthread_cond_wait(&server->changed, &server->mutex);
+    }
     (void)pthread_mutex_unlock(&server->mutex);
     remove_socket_files(server);
     if (running) {

@@ -128,8 +128,9 @@ struct haul_server {
     pthread_mutex_t mutex; /* the following; never held across a call into gRPC */
     pthread_cond_t changed;
     haul__server_phase phase;
-    size_t n_calls; /* taken, and not all over */
-    bool shut_down; /* gRPC has no call and no connection left */
+    size_t n_calls;      /* taken, and not all over */
+    size_t n_requesting; /* threads that are asking gRPC for a call */
+    bool shut_down;      /* gRPC has no call and no connection left */
     haul__tag on_shut_down;
     haul__stream_hall hall;
 };
@@ -228,7 +229,10 @@ HAUL_MUST_CHECK haul_status haul__server_request_all(haul_server *server);
 /* Be told when the caller goes away, unless we are already. Any thread. */
 void haul__call_watch(haul_call *call);
 
-/* Ask gRPC for one call of call->method, to be @call. Failures: HAUL_SYSTEM. */
+/*
+ * Ask gRPC for one call of call->method, to be @call.
+ * Conditions: HAUL_END  the server is being stopped   Failures: HAUL_SYSTEM
+ */
 HAUL_MUST_CHECK haul_status haul__server_request(haul_call *call);
 
 /* ---- server.c ---- */

@@ -8,6 +8,11 @@
  * asks for the next when its handler has returned, after the answer: so there are always as many
  * requests as threads that could serve them, and asking delays nobody. gRPC keeps the calls that
  * wait meanwhile.
+ *
+ * Nobody may be asking when gRPC is told to shut the server down. It looks whether it has been told,
+ * and then puts the request where the shutdown looks for those that will not be served: one that
+ * comes there after the shutdown has been there is never heard of again, and the queue waits for it
+ * without end.
  */
 
 #include "transport/server.h"
@@ -141,6 +146,25 @@ static bool on_new(haul__tag *tag, bool ok)
     return false;
 }
 
+/* False: the server is being stopped. */
+static bool begin_request(haul_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    bool running = server->phase != HAUL__SERVER_STOPPED;
+    server->n_requesting += running;
+    (void)pthread_mutex_unlock(&server->mutex);
+    return running;
+}
+
+static void end_request(haul_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    if (--server->n_requesting == 0 && server->phase == HAUL__SERVER_STOPPED) {
+        (void)pthread_cond_broadcast(&server->changed);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
 haul_status haul__server_request(haul_call *call)
 {
     haul_server *server = call->server;
@@ -148,6 +172,9 @@ haul_status haul__server_request(haul_call *call)
     grpc_completion_queue *cq = call->stream ? call->stream->queue : server->cq;
     grpc_byte_buffer **request_bytes = call->stream ? NULL : &call->request_bytes;
     grpc_call_error error;
+    if (!begin_request(server)) {
+        return HAUL_END;
+    }
     haul__tag_post(&call->on_new, on_new); /* from here on the call may be another thread's */
     if (registered) {
         error = grpc_server_request_registered_call(server->grpc, registered, &call->grpc,
@@ -157,6 +184,7 @@ haul_status haul__server_request(haul_call *call)
         error = grpc_server_request_call(server->grpc, &call->grpc, &call->details, &call->metadata,
                                          server->cq, server->cq, &call->on_new);
     }
+    end_request(server);
     return error == GRPC_CALL_OK ? HAUL_OK : HAUL_SYSTEM;
 }
 
