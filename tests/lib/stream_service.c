@@ -147,8 +147,10 @@ static haul_status echo(haul_call *call, const haul_received *received)
         if (status == HAUL_OK) {
             status = haul_call_alloc(call, view.len, &wait_for_buffer, &buf);
         }
-        if (status == HAUL_OK) {
+        if (status == HAUL_OK && view.len > 0) { /* an empty view has no address */
             memcpy(haul_buf_data(buf), view.data, view.len);
+        }
+        if (status == HAUL_OK) {
             status = haul_call_put(call, buf, view.len, &out[i]);
         }
         data[i] = &out[i].payload;
