@@ -67,7 +67,7 @@ add_dependencies(test_transport_loan_own transport_peer)
 # Whole messages in buffers.
 haul_protobuf_c(TARGET shapes_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
                 PROTOS shapes.proto shapes3.proto)
-haul_test(test_transport_message SOURCES unit/test_transport_message.c
+haul_test(test_transport_message SOURCES unit/test_transport_message.c lib/message_example.c
           LIBS transport_test shapes_proto LABELS unit)
 target_link_options(test_transport_message PRIVATE -Wl,--wrap=malloc)
 if(NOT SHORTHAUL_SANITIZE MATCHES "thread") # which would see the bytes change under the parser

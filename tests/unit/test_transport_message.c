@@ -9,14 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <shapes.pb-c.h>
-
 #include <shorthaul/message.h>
 
-#include "transport_test.h"
-
-#define LARGE_LEN 50000u
-#define N_DOUBLES 1000u
+#include "message_example.h"
 
 /* ---- Allocations that fail ---- */
 
@@ -30,86 +25,10 @@ void *__wrap_malloc(size_t size)
     return fail_at > 0 && --fail_at == 0 ? NULL : __real_malloc(size);
 }
 
-/* ---- A message with something of everything ---- */
-
-typedef struct example {
-    Haul__Test__Shapes shapes;
-    Haul__Test__Shapes inner;
-    Haul__Test__Leaf leaf;
-    Haul__Test__Leaf small_leaf;
-    Haul__Test__Leaf *leaves[2];
-    ProtobufCBinaryData row[3];
-    char *texts[3];
-    char words[3][16];
-    double doubles[N_DOUBLES];
-    int32_t numbers[3];
-    uint8_t large[LARGE_LEN];
-} example;
-
-static example *example_create(void)
-{
-    example *e = calloc(1, sizeof(*e));
-    assert_non_null(e);
-    test_fill(e->large, LARGE_LEN, 3);
-    haul__test__leaf__init(&e->leaf);
-    e->leaf.data = (ProtobufCBinaryData){.len = LARGE_LEN, .data = e->large};
-    haul__test__leaf__init(&e->small_leaf);
-    e->small_leaf.data = (ProtobufCBinaryData){.len = 3, .data = e->large + 7};
-    e->leaves[0] = &e->small_leaf;
-    e->leaves[1] = &e->leaf;
-    e->row[0] = (ProtobufCBinaryData){.len = 5000, .data = e->large};
-    e->row[1] = (ProtobufCBinaryData){.len = 0};
-    e->row[2] = (ProtobufCBinaryData){.len = 100, .data = e->large + 1};
-    memcpy(e->words, (const char[3][16]){"one", "", "some text"}, sizeof(e->words));
-    for (unsigned i = 0; i < 3; i++) {
-        e->texts[i] = e->words[i];
-    }
-    for (unsigned i = 0; i < N_DOUBLES; i++) {
-        e->doubles[i] = i / 3.0;
-    }
-    e->numbers[0] = -1;
-    e->numbers[1] = 1 << 20;
-
-    haul__test__shapes__init(&e->inner);
-    e->inner.choice_case = HAUL__TEST__SHAPES__CHOICE_CHOSEN_BYTES;
-    e->inner.chosen_bytes = (ProtobufCBinaryData){.len = 20000, .data = e->large + 2};
-    haul__test__shapes__init(&e->shapes);
-    e->shapes.has_plain = 1;
-    e->shapes.plain = (ProtobufCBinaryData){.len = LARGE_LEN, .data = e->large};
-    e->shapes.row = e->row;
-    e->shapes.n_row = 3;
-    e->shapes.text = e->words[2];
-    e->shapes.texts = e->texts;
-    e->shapes.n_texts = 2;
-    e->shapes.leaf = &e->small_leaf;
-    e->shapes.leaves = e->leaves;
-    e->shapes.n_leaves = 2;
-    e->shapes.inner = &e->inner;
-    e->shapes.choice_case = HAUL__TEST__SHAPES__CHOICE_CHOSEN_LEAF;
-    e->shapes.chosen_leaf = &e->leaf;
-    e->shapes.doubles = e->doubles;
-    e->shapes.n_doubles = N_DOUBLES;
-    e->shapes.numbers = e->numbers;
-    e->shapes.n_numbers = 3;
-    return e;
-}
-
 static bool is_within(const haul_view *view, const void *data, size_t len)
 {
     const uint8_t *at = data;
     return at >= view->data && at + len <= view->data + view->len;
-}
-
-static void assert_same(const ProtobufCMessage *a, const ProtobufCMessage *b)
-{
-    size_t n = protobuf_c_message_get_packed_size(a);
-    assert_int_equal(n, protobuf_c_message_get_packed_size(b));
-    uint8_t *bytes = malloc(2 * n + 1);
-    assert_non_null(bytes);
-    (void)protobuf_c_message_pack(a, bytes);
-    (void)protobuf_c_message_pack(b, bytes + n);
-    assert_memory_equal(bytes, bytes + n, n);
-    free(bytes);
 }
 
 /* Unpack as a message with every `bytes` field of @min bytes and more in place, and compare with
@@ -124,7 +43,7 @@ static void assert_like_protobuf_c(const uint8_t *bytes, size_t len, uint64_t mi
     haul_status s = haul_message_unpack_view(type, &view, &opts, &message);
     assert_status(s, wanted ? HAUL_OK : HAUL_PROTOCOL);
     if (wanted) {
-        assert_same(haul_message_get(message), wanted);
+        assert_same_message(haul_message_get(message), wanted);
         protobuf_c_message_free_unpacked(wanted, NULL);
     }
     haul_message_free(message);
@@ -148,7 +67,7 @@ static void a_message_goes_through_a_buffer(void **state)
     assert_ok(haul_attach(pool, &key, len, &view));
     assert_ok(haul_message_unpack_view(&haul__test__shapes__descriptor, &view, NULL, &message));
     const Haul__Test__Shapes *got = (const Haul__Test__Shapes *)haul_message_get(message);
-    assert_same(&got->base, &e->shapes.base);
+    assert_same_message(&got->base, &e->shapes.base);
 
     assert_true(is_within(&view, got->plain.data, LARGE_LEN));
     assert_true(is_within(&view, got->row[0].data, 5000));
@@ -257,11 +176,9 @@ static void what_is_cut_short_is_refused(void **state)
     e->leaf.data.len = 20;
     e->inner.chosen_bytes.len = 90;
     e->shapes.n_doubles = 3;
-    size_t n = haul__test__shapes__get_packed_size(&e->shapes);
-    uint8_t *bytes = malloc(n);
-    assert_non_null(bytes);
-    (void)haul__test__shapes__pack(&e->shapes, bytes);
-    for (size_t len = 0; len <= n; len++) {
+    haul_view whole;
+    uint8_t *bytes = example_pack(e, &whole);
+    for (size_t len = 0; len <= whole.len; len++) {
         uint8_t *exact = malloc(len + 1);
         assert_non_null(exact);
         memcpy(exact, bytes, len);
@@ -334,14 +251,11 @@ static void what_is_copied_stays(void **state)
 {
     (void)state;
     example *e = example_create();
-    size_t n = haul__test__shapes__get_packed_size(&e->shapes);
-    uint8_t *bytes = malloc(n);
-    assert_non_null(bytes);
-    (void)haul__test__shapes__pack(&e->shapes, bytes);
-    const haul_view view = {.data = bytes, .len = n};
+    haul_view view;
+    uint8_t *bytes = example_pack(e, &view);
     haul_message *message;
     assert_ok(haul_message_unpack_view(&haul__test__shapes__descriptor, &view, NULL, &message));
-    memset(bytes, 0xff, n);
+    memset(bytes, 0xff, view.len);
     const Haul__Test__Shapes *got = (const Haul__Test__Shapes *)haul_message_get(message);
     assert_int_equal(got->plain.len, LARGE_LEN);
     assert_int_equal(got->plain.data[17], 0xff);
@@ -358,11 +272,8 @@ static void without_memory(void **state)
 {
     (void)state;
     example *e = example_create();
-    size_t n = haul__test__shapes__get_packed_size(&e->shapes);
-    uint8_t *bytes = malloc(n);
-    assert_non_null(bytes);
-    (void)haul__test__shapes__pack(&e->shapes, bytes);
-    const haul_view view = {.data = bytes, .len = n};
+    haul_view view;
+    uint8_t *bytes = example_pack(e, &view);
     bool failed = true;
     for (unsigned i = 1; failed; i++) {
         haul_message *message = NULL;
@@ -373,7 +284,7 @@ static void without_memory(void **state)
         fail_at = 0;
         assert_true(s == HAUL_OK || (failed && s == HAUL_NOMEM));
         if (s == HAUL_OK) {
-            assert_same(haul_message_get(message), &e->shapes.base);
+            assert_same_message(haul_message_get(message), &e->shapes.base);
         }
         haul_message_free(message);
         assert_in_range(i, 1, 1000);
@@ -437,7 +348,7 @@ static void a_message_travels_as_a_payload(void **state)
     assert_int_equal(haul_reply_request_path(reply), HAUL_PATH_SHM);
     assert_ok(haul_reply_view(reply, test_response(reply)->data, &view));
     assert_ok(haul_message_unpack_view(&haul__test__shapes__descriptor, &view, NULL, &message));
-    assert_same(haul_message_get(message), &e->shapes.base);
+    assert_same_message(haul_message_get(message), &e->shapes.base);
     haul_message_free(message);
     haul_reply_free(reply);
     haul_buf_release(buf);
