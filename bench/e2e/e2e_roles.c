@@ -9,15 +9,12 @@
  * with its parent. The server's handlers run in its polling threads; what it held in the pool when
  * it dies is reaped by the parent.
  */
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "bench.pb-c.h"
 #include "e2e.h"
-
-#define GRACE_NS 1000000000ull
+#include "server.h"
 
 static void handle_touch(Bench__V1__BenchService_Service *service,
                          const Bench__V1__TouchRequest *request,
@@ -34,51 +31,19 @@ static void handle_touch(Bench__V1__BenchService_Service *service,
     closure(&response, closure_data);
 }
 
-static haul_status serve(const char *address, haul_pool *pool, haul_error *err)
+static haul_status add_services(haul_server *server, haul_error *err)
 {
-    haul_pool *const pools[] = {pool};
-    haul_server_opts opts = {.struct_size = sizeof(opts), .pools = pools, .n_pools = 1};
-    Bench__V1__BenchService_Service service = BENCH__V1__BENCH_SERVICE__INIT(handle_);
-    haul_server *server = NULL;
-    haul_status status = haul_server_create(&opts, &server, err);
-    if (status == HAUL_OK) {
-        status = haul_server_add_service(server, &service.base, err);
-    }
-    if (status == HAUL_OK) {
-        status = haul_server_add_stream(server, &bench__v1__bench_stream_service__descriptor, 0,
-                                        e2e_be_poured, NULL, err);
-    }
-    if (status == HAUL_OK) {
-        status = haul_server_listen(server, address, 0, NULL, err);
-    }
-    if (status == HAUL_OK) {
-        status = haul_server_start(server, err);
-    }
-    if (status == HAUL_OK) {
-        if (bench_peer_say_ready()) {
-            bench_peer_wait_for_end();
-        }
-        haul_server_stop(server, GRACE_NS);
-    }
-    haul_server_destroy(server);
-    return status;
+    static Bench__V1__BenchService_Service service = BENCH__V1__BENCH_SERVICE__INIT(handle_);
+    haul_status status = haul_server_add_service(server, &service.base, err);
+    return status == HAUL_OK
+               ? haul_server_add_stream(server, &bench__v1__bench_stream_service__descriptor, 0,
+                                        e2e_be_poured, NULL, err)
+               : status;
 }
 
 int e2e_be_server(const char *address, const char *pool_name)
 {
-    bench_catch_signals();
-    haul_error err = {0};
-    haul_pool *pool = NULL;
-    haul_open_opts opts = {.struct_size = sizeof(opts), .participant_name = "bench_e2e server"};
-    haul_status status = haul_pool_open(pool_name, &opts, &pool, &err);
-    if (status == HAUL_OK) {
-        status = serve(address, pool, &err);
-    }
-    haul_pool_close(pool);
-    if (status != HAUL_OK) {
-        (void)fprintf(stderr, "bench_e2e: server: %s\n", err.text);
-    }
-    return status == HAUL_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    return bench_be_server("bench_e2e", address, pool_name, add_services);
 }
 
 /* Read a head and its bytes into memory that is kept and grows, answer with their sum; until the

@@ -6,12 +6,8 @@
  * came, and touches every column. It ends with its standard input, that is, with its parent.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "message_bench.h"
-
-#define GRACE_NS 1000000000ull
+#include "server.h"
 
 static void answer(const ProtobufCMessage *table, Bench__V1__PutResponse_Closure closure,
                    haul_call *call)
@@ -78,44 +74,13 @@ static void handle_fetch(Bench__V1__TableService_Service *service,
     closure(&response, closure_data);
 }
 
-static haul_status serve(const char *address, haul_pool *pool, haul_error *err)
+static haul_status add_service(haul_server *server, haul_error *err)
 {
-    haul_pool *const pools[] = {pool};
-    haul_server_opts opts = {.struct_size = sizeof(opts), .pools = pools, .n_pools = 1};
-    Bench__V1__TableService_Service service = BENCH__V1__TABLE_SERVICE__INIT(handle_);
-    haul_server *server = NULL;
-    haul_status status = haul_server_create(&opts, &server, err);
-    if (status == HAUL_OK) {
-        status = haul_server_add_service(server, &service.base, err);
-    }
-    if (status == HAUL_OK) {
-        status = haul_server_listen(server, address, 0, NULL, err);
-    }
-    if (status == HAUL_OK) {
-        status = haul_server_start(server, err);
-    }
-    if (status == HAUL_OK) {
-        if (bench_peer_say_ready()) {
-            bench_peer_wait_for_end();
-        }
-        haul_server_stop(server, GRACE_NS);
-    }
-    haul_server_destroy(server);
-    return status;
+    static Bench__V1__TableService_Service service = BENCH__V1__TABLE_SERVICE__INIT(handle_);
+    return haul_server_add_service(server, &service.base, err);
 }
 
 int message_be_server(const char *address, const char *pool_name)
 {
-    bench_catch_signals();
-    haul_error err = {0};
-    haul_pool *pool = NULL;
-    haul_status status = haul_pool_open(pool_name, NULL, &pool, &err);
-    if (status == HAUL_OK) {
-        status = serve(address, pool, &err);
-    }
-    haul_pool_close(pool);
-    if (status != HAUL_OK) {
-        (void)fprintf(stderr, "bench_message: server: %s\n", err.text);
-    }
-    return status == HAUL_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    return bench_be_server("bench_message", address, pool_name, add_service);
 }

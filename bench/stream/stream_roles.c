@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "server.h"
 
 enum {
     SINK,
@@ -113,32 +114,17 @@ static void source(haul_call *call, void *ctx)
     haul_call_finish(call, haul_status_to_grpc(status), NULL);
 }
 
+static haul_status add_streams(haul_server *server, haul_error *err)
+{
+    const ProtobufCServiceDescriptor *service = &bench__stream_service__descriptor;
+    haul_status status = haul_server_add_stream(server, service, SINK, sink, NULL, err);
+    return status == HAUL_OK ? haul_server_add_stream(server, service, SOURCE, source, NULL, err)
+                             : status;
+}
+
 int serve(const char *pool_name, const char *address)
 {
-    haul_error err = {0};
-    haul_pool *pool;
-    haul_server *server;
-    if (haul_pool_open(pool_name, NULL, &pool, &err) != HAUL_OK) {
-        (void)fprintf(stderr, "bench_stream: %s\n", err.text);
-        return EXIT_FAILURE;
-    }
-    haul_pool *const pools[] = {pool};
-    const haul_server_opts opts = {.struct_size = sizeof(opts), .pools = pools, .n_pools = 1};
-    const ProtobufCServiceDescriptor *service = &bench__stream_service__descriptor;
-    if (haul_server_create(&opts, &server, &err) != HAUL_OK ||
-        haul_server_add_stream(server, service, SINK, sink, NULL, &err) != HAUL_OK ||
-        haul_server_add_stream(server, service, SOURCE, source, NULL, &err) != HAUL_OK ||
-        haul_server_listen(server, address, 0600, NULL, &err) != HAUL_OK ||
-        haul_server_start(server, &err) != HAUL_OK) {
-        (void)fprintf(stderr, "bench_stream: %s\n", err.text);
-        return EXIT_FAILURE;
-    }
-    if (bench_peer_say_ready()) {
-        bench_peer_wait_for_end();
-    }
-    haul_server_destroy(server);
-    haul_pool_close(pool);
-    return EXIT_SUCCESS;
+    return bench_be_server("bench_stream", address, pool_name, add_streams);
 }
 
 /* ---- Client -------------------------------------------------------------------------------- */
