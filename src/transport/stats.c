@@ -57,6 +57,12 @@ static haul_traffic read_traffic(const haul__traffic *traffic)
     };
 }
 
+/* The fields that channels and servers both have, under the same names. */
+#define READ_COMMON(c)                                                                             \
+    .n_calls = read_one(&(c)->n_calls), .n_failed = read_one(&(c)->n_failed),                      \
+    .requests = read_traffic(&(c)->requests), .answers = read_traffic(&(c)->answers),              \
+    .n_copied = read_one(&(c)->n_copied), .n_exhausted = read_one(&(c)->n_exhausted)
+
 haul_status haul_channel_get_stats(haul_channel *channel, haul_channel_stats *out)
 {
     if (out->struct_size != sizeof(*out)) {
@@ -65,13 +71,8 @@ haul_status haul_channel_get_stats(haul_channel *channel, haul_channel_stats *ou
     const haul__counters *c = &channel->counters;
     *out = (haul_channel_stats){
         .struct_size = sizeof(*out),
-        .n_calls = read_one(&c->n_calls),
-        .n_failed = read_one(&c->n_failed),
-        .requests = read_traffic(&c->requests),
-        .answers = read_traffic(&c->answers),
-        .n_copied = read_one(&c->n_copied),
+        READ_COMMON(c),
         .n_resent = read_one(&c->n_refused),
-        .n_exhausted = read_one(&c->n_exhausted),
         .key_threshold_bytes = haul__threshold_bytes(&channel->threshold),
     };
     return HAUL_OK;
@@ -85,13 +86,8 @@ haul_status haul_server_get_stats(haul_server *server, haul_server_stats *out)
     const haul__counters *c = &server->counters;
     *out = (haul_server_stats){
         .struct_size = sizeof(*out),
-        .n_calls = read_one(&c->n_calls),
-        .n_failed = read_one(&c->n_failed),
-        .requests = read_traffic(&c->requests),
-        .answers = read_traffic(&c->answers),
-        .n_copied = read_one(&c->n_copied),
+        READ_COMMON(c),
         .n_refused = read_one(&c->n_refused),
-        .n_exhausted = read_one(&c->n_exhausted),
     };
     return HAUL_OK;
 }
