@@ -53,6 +53,25 @@ static void wait_until_gone(test_pair *pair, size_t n_descriptors)
     }
 }
 
+/* A server that has served, and what the process had then. */
+typedef struct scene {
+    test_pair pair;
+    size_t n_descriptors;
+} scene;
+
+static void begin(scene *s)
+{
+    test_pair_open(&s->pair, NULL);
+    assert_serves(&s->pair);
+    s->n_descriptors = limits_descriptors();
+}
+
+static void end(scene *s)
+{
+    wait_until_gone(&s->pair, s->n_descriptors);
+    test_pair_close(&s->pair);
+}
+
 /* The status of a call with these bytes after its headers. */
 static int send_after_headers(const test_pair *pair, const h2_bytes *frames)
 {
@@ -85,22 +104,19 @@ static void frames_that_lie(void **state)
         {"compressed, nobody says how", "\1\0\0\0\5hello", 10, GRPC_STATUS_INVALID_ARGUMENT},
         {"another message behind", "\0\0\0\0\0\0\0\0\0\0", 10, GRPC_STATUS_OK}, /* not read */
     };
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
+    scene s;
+    begin(&s);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         h2_bytes frame = {0};
         h2_add_frame(&frame, H2_DATA, H2_END_STREAM, 1, cases[i].bytes, cases[i].len);
-        int status = send_after_headers(&pair, &frame);
+        int status = send_after_headers(&s.pair, &frame);
         if (status != (int)cases[i].code) {
             fail_msg("%s: %d", cases[i].what, status);
         }
         h2_free(&frame);
     }
-    assert_int_equal(test_service_entered(&pair.service), 2);
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    assert_int_equal(test_service_entered(&s.pair.service), 2);
+    end(&s);
 }
 
 /* A whole call, that sends some bytes inline and asks for an answer: the same or @size others. */
@@ -154,22 +170,19 @@ static void fields_that_nobody_knows(void **state)
 static void connections_that_break_off(void **state)
 {
     (void)state;
-    test_pair pair;
+    scene s;
     h2_bytes all = {0};
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
+    begin(&s);
     h2_add_preface(&all, WINDOW);
     add_exchange(&all, 1, HAUL__TEST__MODE__MODE_PUT, 60000);
     for (size_t n = 0; n <= all.len; n++) {
         const h2_bytes part = {.data = all.data, .len = n};
-        int fd = h2_connect(pair.address);
+        int fd = h2_connect(s.pair.address);
         assert_true(h2_write(fd, &part));
         (void)close(fd);
     }
-    wait_until_gone(&pair, n_descriptors);
     h2_free(&all);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 /* What is no HTTP/2, and what HTTP/2 forbids. The server hangs up, or waits for more and hangs up
@@ -201,10 +214,8 @@ static void conversations_of_another_kind(void **state)
     };
     static const char *const other[] = {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "PRI * HTTP/2",
                                         "\x16\x03\x01\x02"};
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
+    scene s;
+    begin(&s);
     const size_t n_frames = sizeof(frames) / sizeof(frames[0]);
     for (size_t i = 0; i < n_frames + sizeof(other) / sizeof(other[0]); i++) {
         h2_bytes bytes = {0};
@@ -215,15 +226,14 @@ static void conversations_of_another_kind(void **state)
         } else {
             h2_add(&bytes, other[i - n_frames], strlen(other[i - n_frames]));
         }
-        int fd = h2_connect(pair.address);
+        int fd = h2_connect(s.pair.address);
         (void)h2_write(fd, &bytes);
         (void)shutdown(fd, SHUT_WR);
         h2_read_to_end(fd);
         (void)close(fd);
         h2_free(&bytes);
     }
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 /* Streams @first and on, so many, with headers and nothing else. */
@@ -245,44 +255,44 @@ static int open_idle(const test_pair *pair)
     return fd;
 }
 
+/* One stream beyond what the server allows a connection: it hangs up. */
+static void open_one_more(int fd)
+{
+    h2_bytes bytes = {0};
+    add_idle(&bytes, 2 * STREAMS + 1, 1, NULL);
+    (void)h2_write(fd, &bytes);
+    h2_read_to_end(fd);
+    (void)close(fd);
+    h2_free(&bytes);
+}
+
 static void streams_that_say_nothing(void **state)
 {
     (void)state;
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
-    unsigned n_entered = test_service_entered(&pair.service);
-    int fd = open_idle(&pair);
-    assert_serves(&pair);
-    assert_int_equal(test_service_entered(&pair.service), n_entered + 1);
-    h2_bytes one_more = {0};
-    add_idle(&one_more, 2 * STREAMS + 1, 1, NULL);
-    (void)h2_write(fd, &one_more); /* beyond what the server allows: it hangs up */
-    h2_read_to_end(fd);
-    (void)close(fd);
-    h2_free(&one_more);
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    scene s;
+    begin(&s);
+    unsigned n_entered = test_service_entered(&s.pair.service);
+    int fd = open_idle(&s.pair);
+    assert_serves(&s.pair);
+    assert_int_equal(test_service_entered(&s.pair.service), n_entered + 1);
+    open_one_more(fd);
+    end(&s);
 }
 
 /* The server does not wait longer for a message than the caller would for the answer. */
 static void a_deadline_on_silence(void **state)
 {
     (void)state;
-    test_pair pair;
+    scene s;
     h2_bytes bytes = {0};
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
-    int fd = h2_open(pair.address, WINDOW);
+    begin(&s);
+    int fd = h2_open(s.pair.address, WINDOW);
     add_idle(&bytes, 1, 1, "50m");
     assert_true(h2_write(fd, &bytes));
     assert_int_equal(h2_read_status(fd, 1), GRPC_STATUS_DEADLINE_EXCEEDED);
     (void)close(fd);
     h2_free(&bytes);
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 static void wait_until_entered(test_pair *pair, unsigned n)
@@ -313,21 +323,13 @@ static int leave_unread(test_pair *pair, uint32_t n, Haul__Test__Mode mode, uint
 static void answers_that_nobody_reads(void **state)
 {
     (void)state;
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
-    int fd = leave_unread(&pair, STREAMS, HAUL__TEST__MODE__MODE_ECHO, 0);
-    assert_serves(&pair);
-    assert_in_range(calls_of(&pair), STREAMS, STREAMS + 1);
-    h2_bytes one_more = {0};
-    add_idle(&one_more, 2 * STREAMS + 1, 1, NULL);
-    (void)h2_write(fd, &one_more);
-    h2_read_to_end(fd);
-    (void)close(fd);
-    h2_free(&one_more);
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    scene s;
+    begin(&s);
+    int fd = leave_unread(&s.pair, STREAMS, HAUL__TEST__MODE__MODE_ECHO, 0);
+    assert_serves(&s.pair);
+    assert_in_range(calls_of(&s.pair), STREAMS, STREAMS + 1);
+    open_one_more(fd);
+    end(&s);
 }
 
 /* Answers in buffers of the pool, to somebody who has none: the last of the buffers is gone, and
@@ -335,18 +337,13 @@ static void answers_that_nobody_reads(void **state)
 static void buffers_that_nobody_reads(void **state)
 {
     (void)state;
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
-    int fd = leave_unread(&pair, 20, HAUL__TEST__MODE__MODE_PUT, 60000);
-    assert_int_equal(test_free_count(pair.server_pool, 1), 0);
-    assert_serves(&pair);
+    scene s;
+    begin(&s);
+    int fd = leave_unread(&s.pair, 20, HAUL__TEST__MODE__MODE_PUT, 60000);
+    assert_int_equal(test_free_count(s.pair.server_pool, 1), 0);
+    assert_serves(&s.pair);
     (void)close(fd);
-    wait_until_gone(&pair, n_descriptors);
-    haul_server_stop(pair.server, 0);
-    assert_all_free(pair.server_pool);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 /* A server that is to stop does not wait for them. */
@@ -368,22 +365,19 @@ static void stopping_while_nobody_reads(void **state)
 static void calls_that_are_reset_at_once(void **state)
 {
     (void)state;
-    test_pair pair;
+    scene s;
     h2_bytes bytes = {0};
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
-    int fd = h2_open(pair.address, WINDOW);
+    begin(&s);
+    int fd = h2_open(s.pair.address, WINDOW);
     for (uint32_t i = 0; i < 5 * STREAMS; i++) {
         add_exchange(&bytes, 1 + 2 * i, HAUL__TEST__MODE__MODE_PUT, 3000);
         h2_add_frame(&bytes, H2_RST_STREAM, 0, 1 + 2 * i, "\0\0\0\x08", 4);
     }
     (void)h2_write(fd, &bytes);
-    assert_serves(&pair);
+    assert_serves(&s.pair);
     (void)close(fd);
     h2_free(&bytes);
-    wait_until_gone(&pair, n_descriptors);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 /* Round after round of it leaves nothing behind, except that gRPC goes on for a while to take a
@@ -397,25 +391,23 @@ static void memory_comes_back(void **state)
         UNREAD = 200,
         ALLOWED = (ROUNDS - WARM) * (STREAMS + UNREAD) * 50
     };
-    test_pair pair;
+    scene s;
     size_t before = 0;
-    test_pair_open(&pair, NULL);
-    assert_serves(&pair);
-    size_t n_descriptors = limits_descriptors();
+    begin(&s);
     for (int i = 0; i < ROUNDS; i++) {
-        int idle = open_idle(&pair);
-        int unread = leave_unread(&pair, UNREAD, HAUL__TEST__MODE__MODE_ECHO, 0);
-        assert_serves(&pair);
+        int idle = open_idle(&s.pair);
+        int unread = leave_unread(&s.pair, UNREAD, HAUL__TEST__MODE__MODE_ECHO, 0);
+        assert_serves(&s.pair);
         (void)close(idle);
         (void)close(unread);
-        wait_until_gone(&pair, n_descriptors);
+        wait_until_gone(&s.pair, s.n_descriptors);
         if (i == WARM - 1) {
             before = mallinfo2().uordblks;
         }
     }
     size_t after = mallinfo2().uordblks;
     assert_true(LIMITS_SANITIZED || after <= before + ALLOWED);
-    test_pair_close(&pair);
+    end(&s);
 }
 
 int main(void)
