@@ -16,7 +16,7 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS badinput call cancel cancel_race hostile keepalive keys lane life limits
+foreach(name IN ITEMS badinput call cancel cancel_race hostile frozen keepalive keys lane life limits
                       listen loan loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
@@ -61,6 +61,7 @@ target_compile_definitions(transport_test
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
+add_dependencies(test_transport_frozen transport_peer)
 add_dependencies(test_transport_loan transport_peer)
 add_dependencies(test_transport_loan_own transport_peer)
 

@@ -29,6 +29,8 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_queue_create(haul_queue **out_queue);
 /*
  * Cancel what is under way, wait for it to end, and free. Replies are dropped. NULL is allowed.
  *
+ * Blocking: also while gRPC is in the middle of writing a request to a server that does not read, until it
+ *           reads or dies.
  * Threads: no other call on @queue may be under way. Before the channels of its calls are closed.
  */
 HAUL_API void haul_queue_destroy(haul_queue *queue);

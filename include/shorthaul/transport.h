@@ -365,8 +365,9 @@ typedef struct haul_channel_opts {
                                 * RESOURCE_EXHAUSTED; 0 = 8 KiB */
 
     /* Pings, by which a server that is frozen or out of reach is noticed: calls then end
-     * UNAVAILABLE, and the next one makes a new connection. gRPC sends one a second at most. Servers
-     * of Shorthaul accept that; others may want five minutes between pings. */
+     * UNAVAILABLE, and the next one makes a new connection. gRPC sends one a second at most, and none
+     * while it is in the middle of writing; what ends a call then is its deadline. Servers of
+     * Shorthaul accept that; others may want five minutes between pings. */
     uint64_t keepalive_interval_ns; /* since the last byte came; 0 = none; below 100 ms is 100 ms */
     uint64_t keepalive_timeout_ns;  /* how long to wait for the answer to a ping; 0 = 20 s */
     bool keepalive_idle;            /* also while there are no calls */
@@ -391,8 +392,9 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_channel_open(const char *address,
 /*
  * Cancel the calls in flight, wait until they have returned, and free. NULL is allowed.
  *
- * Blocking: while gRPC writes bytes of a buffer to a server that does not read, until it reads or
- *           dies.
+ * Blocking: until then; and where gRPC is in the middle of writing to a server that does not read, half a
+ *           second more, after which the connection is shut down. (That takes /proc and the version of
+ *           gRPC for which it was written, 1.51; with another one, until the server reads or dies.)
  */
 HAUL_API void haul_channel_close(haul_channel *channel);
 

@@ -4,14 +4,15 @@
 /*
  * Gifts that their recipient will never be told of.
  *
- * A giver that dies leaves its gifts open, for their keys may still be on the way to the recipient: only
- * he can know that none will come any more, and only which of them: a state word does not say who gave, or
- * by which way the key travels. So gifts of which the keys travel together carry a number, and the
- * recipient, when that way has come to its end, refuses what is left with it. That is the same swap as
- * taking back past the deadline, so a claim in another thread, the giver and a reaper may come first.
+ * A giver that dies leaves its gifts open, for their keys may still be on the way to the recipient:
+ * only he can know that none will come any more, and only which of them: a state word does not say
+ * who gave, or by which way the key travels. So gifts of which the keys travel together carry a
+ * number, and the recipient, when that way has come to its end, refuses what is left with it. That
+ * is the same swap as taking back past the deadline, so a claim in another thread, the giver and a
+ * reaper may come first.
  *
- * The number is read between two looks at the word, and was written by the giver before GIVEN. If this
- * process dies in between the reaper takes back what was given to it.
+ * The number is read between two looks at the word, and was written by the giver before GIVEN. If
+ * this process dies in between the reaper takes back what was given to it.
  */
 
 #include "pool/life.h"

@@ -4,14 +4,14 @@
 /*
  * A streaming call on the server, in the thread that is its handler's.
  *
- * It has a completion queue of its own, on which the handler's threads wait for their operations and
- * drive the connection meanwhile. Everything begun on it is waited for before the call ends.
+ * It has a completion queue of its own, on which the handler's threads wait for their operations
+ * and drive the connection meanwhile. Everything begun on it is waited for before the call ends.
  *
  * The handler's status goes out when the caller has claimed what was sent to it, because until then
  * the call is the one place from which it could be taken back. A caller that dies or cancels ends
- * that wait; what it has not claimed goes back to the pool, and so does what it has given without its
- * message having come. If this process dies, what was given can still be claimed, or is refused by a
- * caller whose stream ends so, or a reaper takes it after its time.
+ * that wait; what it has not claimed goes back to the pool, and so does what it has given without
+ * its message having come. If this process dies, what was given can still be claimed, or is refused
+ * by a caller whose stream ends so, or a reaper takes it after its time.
  */
 
 #include <stdlib.h>

@@ -28,8 +28,13 @@
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 
+#define CUT_NS  UINT64_C(500000000) /* for a server to read what it is being sent */
+#define POLL_NS UINT64_C(5000000)
+
 static void fini_parts(haul_channel *channel)
 {
+    haul__connections_unref(channel->connections);
+    haul__backlog_fini(&channel->backlog);
     haul__place_unref(channel->place);
     haul__pins_fini(&channel->pins);
     (void)pthread_cond_destroy(&channel->changed);
@@ -46,6 +51,12 @@ static haul_status init_parts(haul_channel *channel, haul_pool *pool)
         return HAUL_NOMEM;
     }
     (void)pthread_mutex_init(&channel->mutex, NULL);
+    if (haul__backlog_init(&channel->backlog) != HAUL_OK) {
+        (void)pthread_cond_destroy(&channel->changed);
+        haul__pins_fini(&channel->pins);
+        return HAUL_NOMEM;
+    }
+    channel->connections = haul__connections_create();
     channel->place = haul__place_create(pool);
     if (!channel->place) {
         fini_parts(channel);
@@ -85,7 +96,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
         grpc_shutdown();
         return status;
     }
-    channel->grpc = haul__grpc_channel_create(address, &o, credentials);
+    channel->grpc = haul__grpc_channel_create(address, &o, credentials, channel->connections);
     haul__channel_creds_release(o.credentials, credentials);
     channel->pool = o.pool;
     haul__threshold_init(&channel->threshold, o.key_threshold_bytes);
@@ -136,6 +147,21 @@ static void free_methods(haul_channel *channel)
     }
 }
 
+/* Wait until gRPC has let go of what it was to send. It works where somebody waits on a queue. */
+static bool wait_until_sent(haul_channel *channel, uint64_t until_ns)
+{
+    if (!haul__backlog_clear(&channel->backlog, until_ns)) {
+        return false;
+    }
+    grpc_completion_queue *queue = haul__channel_take_queue(channel);
+    while (haul__pins_are_left(&channel->pins) && haul__clock_ns() < until_ns) {
+        (void)grpc_completion_queue_pluck(queue, channel, haul__gpr_of_ns(haul__after_ns(POLL_NS)),
+                                          NULL);
+    }
+    haul__channel_return_queue(channel, queue);
+    return !haul__pins_are_left(&channel->pins);
+}
+
 void haul_channel_close(haul_channel *channel)
 {
     if (!channel) {
@@ -153,6 +179,9 @@ void haul_channel_close(haul_channel *channel)
     (void)pthread_mutex_unlock(&channel->mutex);
 
     grpc_channel_destroy(channel->grpc);
+    while (!wait_until_sent(channel, haul__after_ns(CUT_NS))) {
+        haul__connections_cut(channel->connections);
+    }
     for (unsigned i = 0; i < channel->n_idle; i++) {
         haul__queue_destroy(channel->idle[i]);
     }

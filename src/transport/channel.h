@@ -10,6 +10,8 @@
 
 #include <grpc/grpc.h>
 
+#include "transport/backlog.h"
+#include "transport/connections.h"
 #include "transport/cq.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
@@ -66,6 +68,8 @@ struct haul_channel {
     size_t max_send_bytes;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
+    haul__connections *connections; /* NULL: they are not known */
+    haul__backlog backlog;
     haul__counters counters;
     haul__pins pins;
     haul__place *place;    /* for what comes inline */
@@ -101,6 +105,8 @@ typedef struct haul__attempt {
     bool has_lane;
     uint64_t lane_id;
 
+    uint64_t n_bytes; /* of the request */
+    bool sends_apart; /* HAUL__SENT is an event of its own, which may come later than the end */
     grpc_slice details;
     grpc_metadata only; /* ours, where the application sends no metadata */
     grpc_slice accept_value;
@@ -155,6 +161,11 @@ bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__atte
                          grpc_completion_queue *queue, void *tag);
 void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
 
+/* The tag of the event that says that an attempt's request has been written, where that is one of
+ * its own. It means nothing to anybody, but the queue is not free before. */
+extern const char haul__sent;
+#define HAUL__SENT ((void *)&haul__sent)
+
 /* The parts of it, for calls that are made otherwise: the operations that begin and end a call. */
 void haul__attempt_send_metadata(haul_channel *channel, haul__attempt *attempt, grpc_op *op);
 void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op);
@@ -173,7 +184,7 @@ grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight);
 /* Whether it has been cancelled, by whomever, or its channel is being closed. It stays so. */
 bool haul__flight_is_cancelled(haul_channel *channel, haul__flight *flight);
 
-/* A completion queue to pluck from, and back with nothing under way on it. */
+/* A completion queue to pluck from, and back with nothing under way on it; NULL is allowed. */
 grpc_completion_queue *haul__channel_take_queue(haul_channel *channel);
 void haul__channel_return_queue(haul_channel *channel, grpc_completion_queue *queue);
 

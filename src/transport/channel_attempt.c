@@ -4,10 +4,10 @@
 /*
  * One gRPC call from its making to its end, in the thread that wants the answer.
  *
- * All six operations of a unary call are one batch: one event, one wait. The deadline is the
- * call's own, so the wait needs none; it ends with the answer, the deadline, the connection, a
- * token or haul_channel_close(). What gRPC lends for the time of the call is looked at before it is
- * given up.
+ * All six operations of a unary call are one batch: one event, one wait. But where the connection
+ * may be stuck (backlog.c) those that send are a batch of their own. The deadline is the call's own,
+ * so the wait needs none; it ends with the answer, the deadline, the connection, a token or
+ * haul_channel_close(). What gRPC lends for the time of the call is looked at before it is given up.
  */
 
 #include "transport/channel.h"
@@ -19,11 +19,13 @@
 
 #include "transport/deadline.h"
 
+const char haul__sent = 0;
+
 grpc_completion_queue *haul__channel_take_queue(haul_channel *channel)
 {
-    grpc_completion_queue *queue = NULL;
+    grpc_completion_queue *queue = haul__backlog_take(&channel->backlog);
     (void)pthread_mutex_lock(&channel->mutex);
-    if (channel->n_idle > 0) {
+    if (!queue && channel->n_idle > 0) {
         queue = channel->idle[--channel->n_idle];
     }
     (void)pthread_mutex_unlock(&channel->mutex);
@@ -33,7 +35,7 @@ grpc_completion_queue *haul__channel_take_queue(haul_channel *channel)
 void haul__channel_return_queue(haul_channel *channel, grpc_completion_queue *queue)
 {
     (void)pthread_mutex_lock(&channel->mutex);
-    if (channel->n_idle < HAUL__IDLE_QUEUES) {
+    if (queue && channel->n_idle < HAUL__IDLE_QUEUES) {
         channel->idle[channel->n_idle++] = queue;
         queue = NULL;
     }
@@ -139,13 +141,24 @@ void haul__attempt_end(haul__attempt *attempt)
     grpc_slice_unref(attempt->accept_value);
 }
 
+/* Six operations: three that send, three that receive. */
+static bool start(haul__attempt *attempt, grpc_call *call, const grpc_op ops[6], void *tag)
+{
+    if (!attempt->sends_apart) {
+        return grpc_call_start_batch(call, ops, 6, tag, NULL) == GRPC_CALL_OK;
+    }
+    if (grpc_call_start_batch(call, ops, 3, HAUL__SENT, NULL) != GRPC_CALL_OK) {
+        attempt->sends_apart = false;
+        return false;
+    }
+    return grpc_call_start_batch(call, ops + 3, 3, tag, NULL) == GRPC_CALL_OK;
+}
+
+/* What another thread reads after the event is written before the call is shown, under whose lock it is
+ * then hidden. */
 bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__attempt *attempt,
                          grpc_completion_queue *queue, void *tag)
 {
-    grpc_call *call = grpc_channel_create_registered_call(
-        channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
-        haul__gpr_of_ns(attempt->deadline_ns), NULL);
-    haul__flight_show(channel, flight, call);
     grpc_op ops[6] = {[1] = {.op = GRPC_OP_SEND_MESSAGE},
                       [2] = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       [3] = {.op = GRPC_OP_RECV_INITIAL_METADATA},
@@ -155,7 +168,13 @@ bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__atte
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &attempt->initial;
     ops[4].data.recv_message.recv_message = &attempt->answer;
     haul__attempt_recv_status(attempt, &ops[5]);
-    if (grpc_call_start_batch(call, ops, 6, tag, NULL) != GRPC_CALL_OK) {
+    attempt->n_bytes = grpc_byte_buffer_length(attempt->request);
+    attempt->sends_apart = haul__backlog_enter(&channel->backlog, attempt->n_bytes);
+    grpc_call *call = grpc_channel_create_registered_call(
+        channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
+        haul__gpr_of_ns(attempt->deadline_ns), NULL);
+    haul__flight_show(channel, flight, call);
+    if (!start(attempt, call, ops, tag)) {
         haul__attempt_close(channel, flight, attempt);
         return false;
     }
@@ -165,7 +184,9 @@ bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__atte
 void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
     haul__attempt_end(attempt);
-    grpc_call_unref(haul__flight_hide(channel, flight));
+    grpc_call *call = haul__flight_hide(channel, flight);
+    haul__backlog_leave(&channel->backlog, attempt->n_bytes, attempt->code == GRPC_STATUS_OK);
+    grpc_call_unref(call);
 }
 
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
@@ -175,6 +196,9 @@ void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attemp
         (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
                                           NULL);
         haul__attempt_close(channel, flight, attempt);
+    }
+    if (attempt->sends_apart) {
+        queue = haul__backlog_settle(&channel->backlog, queue, HAUL__SENT, NULL);
     }
     haul__channel_return_queue(channel, queue);
 }

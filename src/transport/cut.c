@@ -2,16 +2,18 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Ending the connections of a server that gRPC cannot end.
+ * Ending connections that gRPC cannot end.
  *
  * gRPC closes a connection when what it is writing has been written, and that is never where the
- * client does not read: one such client would keep a server from stopping, and what is in its
- * answers from being free. gRPC does not tell its descriptors, but a connection that was accepted
- * has the listener's address as its own, so it can be found among the descriptors of the process.
- * Each is duplicated before it is looked at: what is shut down is then what was looked at, whatever
- * other threads close and open meanwhile. shutdown(2) takes nothing from gRPC, whose write fails.
+ * peer does not read: one such client would keep a server from stopping, and what is in its answers
+ * from being free; such a server would keep a channel from being closed. gRPC does not tell its
+ * descriptors, but a connection that was accepted has the listener's address as its own, so it can
+ * be found among the descriptors of the process; for a channel's see connections.c. Each is
+ * duplicated before it is looked at: what is shut down is then what was looked at, whatever other
+ * threads close and open meanwhile. shutdown(2) takes nothing from gRPC, whose write fails.
  *
- * Used by the thread that stops the server. Without /proc nothing is found and nothing is ended.
+ * Used by the thread that stops the server or closes the channel. Without /proc nothing is found
+ * and nothing is ended.
  */
 
 #include "transport/cut.h"
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -84,7 +87,29 @@ static bool is_ours(const haul__listener *list, int fd)
     return false;
 }
 
-void haul__cut(const haul__listener *list)
+/* Which sockets are meant: by their own address or by their number. */
+typedef struct meant {
+    const haul__listener *list;
+    const ino_t *sockets;
+    size_t n_sockets;
+} meant;
+
+static bool is_meant(const meant *m, int fd)
+{
+    struct stat st;
+    if (m->list) {
+        return is_ours(m->list, fd);
+    }
+    bool found = false;
+    if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        for (size_t i = 0; i < m->n_sockets; i++) {
+            found |= m->sockets[i] == st.st_ino;
+        }
+    }
+    return found;
+}
+
+static void cut(const meant *m)
 {
     DIR *dir = opendir("/proc/self/fd");
     if (!dir) {
@@ -94,11 +119,27 @@ void haul__cut(const haul__listener *list)
     while ((entry = readdir(dir)) != NULL) {
         int fd = fcntl((int)strtol(entry->d_name, NULL, 10), F_DUPFD_CLOEXEC, 0);
         if (fd >= 0) {
-            if (is_ours(list, fd)) {
+            if (is_meant(m, fd)) {
                 (void)shutdown(fd, SHUT_RDWR);
             }
             (void)close(fd);
         }
     }
     (void)closedir(dir);
+}
+
+void haul__cut(const haul__listener *list)
+{
+    const meant m = {.list = list};
+    if (list) {
+        cut(&m);
+    }
+}
+
+void haul__cut_sockets(const ino_t *sockets, size_t n)
+{
+    const meant m = {.sockets = sockets, .n_sockets = n};
+    if (n > 0) {
+        cut(&m);
+    }
 }

@@ -3,9 +3,10 @@
 #ifndef SHORTHAUL_TRANSPORT_CUT_H
 #define SHORTHAUL_TRANSPORT_CUT_H
 
-/* Ending the connections of a server that gRPC cannot end. */
+/* Ending connections that gRPC cannot end. */
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include <shorthaul/status.h>
 
@@ -24,5 +25,8 @@ void haul__listeners_free(haul__listener **list);
 
 /* Shut down every connection of this process that has one of these addresses as its own. */
 void haul__cut(const haul__listener *list);
+
+/* The same of the sockets with these numbers (st_ino). */
+void haul__cut_sockets(const ino_t *sockets, size_t n);
 
 #endif

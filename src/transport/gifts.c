@@ -4,14 +4,15 @@
 /*
  * The window of a stream: what has been given and not been claimed.
  *
- * The receiver claims in the order of the messages, so the keys are kept in that order and looked at
- * from the front; what a receiver does that claims otherwise is seen when the window is full. A sender that finds the window full sleeps until half of it is claimed, not until
- * one is: otherwise sender and receiver would wake each other for every message.
+ * The receiver claims in the order of the messages, so the keys are kept in that order and looked
+ * at from the front; what a receiver does that claims otherwise is seen when the window is full. A
+ * sender that finds the window full sleeps until half of it is claimed, not until one is: otherwise
+ * sender and receiver would wake each other for every message.
  *
  * The side of a stream that sends owns it, and one thread at a time uses it. If this process dies
  * the receiver claims what was sent, refuses the rest when its stream is over, or a reaper takes it
- * back after its time; if the receiver dies the reaper takes back what was on its way to it, and that
- * ends the wait as a claim does.
+ * back after its time; if the receiver dies the reaper takes back what was on its way to it, and
+ * that ends the wait as a claim does.
  */
 
 #include "transport/gifts.h"

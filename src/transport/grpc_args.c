@@ -17,6 +17,7 @@
 #define STREAMS_DEFAULT        1024
 #define METADATA_BYTES_DEFAULT 8192 /* gRPC's own */
 #define PING_TIMEOUT_MS        20000
+#define CHANNEL_ARGS_MAX       20 /* with room for those that are not always there, and an end */
 
 /* gRPC's clients send at most one ping a second, whatever the interval. What a server accepts leaves
  * room for pings that catch up with each other on the way. */
@@ -82,10 +83,11 @@ static int stream_bound(uint32_t asked)
 }
 
 grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_opts *opts,
-                                        grpc_channel_credentials *credentials)
+                                        grpc_channel_credentials *credentials,
+                                        haul__connections *connections)
 {
     const char *server_name = haul__creds_server_name(opts->credentials);
-    grpc_arg args[] = {
+    grpc_arg args[CHANNEL_ARGS_MAX] = {
         integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, message_bound(opts->max_message_bytes)),
         /* A connection of our own: what is proven of it is not changed by other channels. */
         integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
@@ -103,10 +105,18 @@ grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_
         integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ping_timeout_ms(opts->keepalive_timeout_ns)),
         integer_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, opts->keepalive_idle),
         integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
-        string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name), /* the last one */
     };
-    const grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]) - !server_name,
-                                   .args = args};
+    size_t n = 0;
+    while (args[n].key) {
+        n++;
+    }
+    if (server_name) {
+        args[n++] = string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name);
+    }
+    if (connections) {
+        args[n++] = haul__connections_arg(connections);
+    }
+    const grpc_channel_args all = {.num_args = n, .args = args};
     return grpc_channel_create(address, credentials, &all);
 }
 

@@ -9,9 +9,12 @@
 
 #include <shorthaul/transport.h>
 
+#include "transport/connections.h"
+
 /* A channel to @address. Borrows @credentials for the time of the call. */
 grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_opts *opts,
-                                        grpc_channel_credentials *credentials);
+                                        grpc_channel_credentials *credentials,
+                                        haul__connections *connections);
 
 grpc_server *haul__grpc_server_create(const haul_server_opts *opts);
 

@@ -6,9 +6,9 @@
  *
  * The client gives the server's participant an empty buffer (GIVEN, length 0) until the call's
  * deadline and sends its key as metadata. The first haul_call_alloc() of the handler that fits
- * claims it (OWNED by the server), and haul_call_put() gives it to the client like any other (GIVEN,
- * the other way round). What is not claimed when the call is over is taken back, by whichever side
- * comes first: claim and both revocations are the same swap, so one of them has it.
+ * claims it (OWNED by the server), and haul_call_put() gives it to the client like any other
+ * (GIVEN, the other way round). What is not claimed when the call is over is taken back, by
+ * whichever side comes first: claim and both revocations are the same swap, so one of them has it.
  *
  *   dies      before the claim                 after the claim            after it was given back
  *   client    the server takes it back when    its handler goes on; put   reaped with the client
@@ -19,15 +19,15 @@
  *             client has taken it back: the                               answer came, else reaped
  *             call is over                                                past the deadline
  *
- * The buffer may be the application's own, which wants it again when the call is over. Unclaimed it is
- * taken back without being free in between (GIVEN to OWNED); with the answer in it it is claimed as
- * one to write (GIVEN to OWNED, too), and the reply's view is the application's as long as it leaves
- * the buffer alone. What a server has claimed and not given back is the server's, who may be writing
- * it, or a reaper's: then the application gets another one, if the pool has any.
+ * The buffer may be the application's own, which wants it again when the call is over. Unclaimed it
+ * is taken back without being free in between (GIVEN to OWNED); with the answer in it it is claimed
+ * as one to write (GIVEN to OWNED, too), and the reply's view is the application's as long as it
+ * leaves the buffer alone. What a server has claimed and not given back is the server's, who may be
+ * writing it, or a reaper's: then the application gets another one, if the pool has any.
  *
- * A deadline that passes before the claim ends the loan, and the handler allocates for itself. After
- * the claim it changes nothing for the handler; what is given back late is taken back like any
- * answer.
+ * A deadline that passes before the claim ends the loan, and the handler allocates for itself.
+ * After the claim it changes nothing for the handler; what is given back late is taken back like
+ * any answer.
  *
  * A server believes nothing of a loan: the pool is the one that the caller shares, the key is claimed or
  * not, and the room is what the claimed buffer has.

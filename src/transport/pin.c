@@ -41,6 +41,14 @@ haul_status haul__pins_init(haul__pins *pins)
     return HAUL_OK;
 }
 
+bool haul__pins_are_left(haul__pins *pins)
+{
+    (void)pthread_mutex_lock(&pins->mutex);
+    bool left = pins->n > 0;
+    (void)pthread_mutex_unlock(&pins->mutex);
+    return left;
+}
+
 void haul__pins_fini(haul__pins *pins)
 {
     (void)pthread_mutex_lock(&pins->mutex);

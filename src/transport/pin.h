@@ -22,6 +22,9 @@ typedef struct haul__pins {
 /* Failures: HAUL_NOMEM. */
 HAUL_MUST_CHECK haul_status haul__pins_init(haul__pins *pins);
 
+/* Whether gRPC still has slices. */
+bool haul__pins_are_left(haul__pins *pins);
+
 /* Wait until gRPC has let go of every slice, and free. Server or channel is destroyed by then. */
 void haul__pins_fini(haul__pins *pins);
 

@@ -180,6 +180,9 @@ haul_status haul_queue_next(haul_queue *queue, int64_t timeout_ns, void **out_ta
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return HAUL_END;
         }
+        if (event.tag == HAUL__SENT) {
+            continue;
+        }
         if (step(queue, event.tag, out_tag, out_status, out_reply)) {
             return HAUL_OK;
         }

@@ -6,8 +6,8 @@
  *
  * What came by key is claimed at once, so that neither the server nor a reaper can take it back any
  * more; from then on the reply holds it, until haul_reply_free(), but for a buffer of the
- * application's own that it had lent. If this process dies the reaper clears the hold. A reply may be
- * read by any thread, but freed once.
+ * application's own that it had lent. If this process dies the reaper clears the hold. A reply may
+ * be read by any thread, but freed once.
  */
 
 #include <stdlib.h>

@@ -5,14 +5,14 @@
  * Payloads of a stream's message that lie in ordinary memory, and are worth a buffer.
  *
  * As in unary calls, either way: from the threshold on the bytes are copied to a buffer, which is
- * given to the peer as if the application had put it. So it counts for the window, and a sender that
- * finds the window full waits, as it would if it put buffers; sent inline the bytes would wait for
- * gRPC's flow control instead, and be copied three times more. Where the pool has no buffer they go
- * inline, or the message fails, as it was told. Bytes that lie in a buffer already because they were put go
- * inline from where they are. The application's message is only read.
+ * given to the peer as if the application had put it. So it counts for the window, and a sender
+ * that finds the window full waits, as it would if it put buffers; sent inline the bytes would wait
+ * for gRPC's flow control instead, and be copied three times more. Where the pool has no buffer
+ * they go inline, or the message fails, as it was told. Bytes that lie in a buffer already because
+ * they were put go inline from where they are. The application's message is only read.
  *
- * Runs in the thread that sends. If the process dies the buffers are the receiver's or the reaper's,
- * like those that were put.
+ * Runs in the thread that sends. If the process dies the buffers are the receiver's or the
+ * reaper's, like those that were put.
  */
 
 #include <stddef.h>

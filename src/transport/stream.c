@@ -9,9 +9,9 @@
  * it. The channel knows it like any call under way, so closing the channel cancels it.
  *
  * If this process dies, what it gave can still be claimed, until the server's side of the stream is
- * over and refuses the rest, and the reaper takes what was on its way to it. If the server dies, the
- * stream ends UNAVAILABLE; what the server had not claimed is reaped or taken back here, and what was
- * on its way from it and never came is refused.
+ * over and refuses the rest, and the reaper takes what was on its way to it. If the server dies,
+ * the stream ends UNAVAILABLE; what the server had not claimed is reaped or taken back here, and
+ * what was on its way from it and never came is refused.
  */
 
 #include "transport/stream.h"
@@ -101,8 +101,9 @@ static void begin(haul_stream *s)
     haul__attempt_send_metadata(s->channel, &s->attempt, &ops[0]);
     ops[1] = (grpc_op){.op = GRPC_OP_RECV_INITIAL_METADATA};
     ops[1].data.recv_initial_metadata.recv_initial_metadata = &s->attempt.initial;
-    s->begun = grpc_call_start_batch(s->grpc, ops, 2, &s->on_begun, NULL) == GRPC_CALL_OK;
-    if (!s->begun) {
+    s->opened = grpc_call_start_batch(s->grpc, ops, 1, &s->on_opened, NULL) == GRPC_CALL_OK;
+    s->begun = grpc_call_start_batch(s->grpc, ops + 1, 1, &s->on_begun, NULL) == GRPC_CALL_OK;
+    if (!s->opened || !s->begun) {
         haul_stream_cancel(s);
     }
 }
@@ -231,7 +232,10 @@ void haul_stream_finish(haul_stream *s, haul_reply **out_reply)
         (void)!haul_pool_refuse(s->channel->pool, s->sending.gifts.group, NULL);
     }
     grpc_call_unref(haul__flight_hide(s->channel, &s->flight));
-    haul__channel_return_queue(s->channel, s->queue);
+    haul__channel_return_queue(s->channel,
+                               haul__backlog_settle(&s->channel->backlog, s->queue,
+                                                    s->opened ? &s->on_opened : NULL,
+                                                    s->send_stuck ? &s->on_sent : NULL));
     haul__attempt_fini(&s->attempt);
     haul__channel_leave(s->channel, &s->flight);
     if (out_reply) {

@@ -18,14 +18,17 @@ struct haul_stream {
     haul__attempt attempt; /* gRPC writes into it until @on_begun and @on_status */
     haul__metadata_list metadata;
     haul_reply *reply;
+    bool opened;          /* @on_opened will come */
     bool begun;           /* @on_begun will come */
-    haul__mark on_begun;  /* initial metadata, both ways */
+    haul__mark on_opened; /* initial metadata, to the server */
+    haul__mark on_begun;  /* and from it */
     haul__mark on_status; /* the end */
 
     /* The sending thread's. */
     haul__sending sending;
     haul__mark on_sent;
     bool send_closed;
+    bool send_stuck; /* the stream is over, and @on_sent is still to come */
 
     /* The receiving thread's, but for what @mutex guards. */
     haul__mark on_received;

@@ -16,6 +16,9 @@
 
 #include "transport/deadline.h"
 
+/* How often a thread that waits for its message to be written looks whether the stream is over. */
+#define LOOK_NS UINT64_C(20000000)
+
 static bool pluck(haul_stream *s, haul__mark *mark, uint64_t until_ns, bool *out_ok)
 {
     grpc_event event = grpc_completion_queue_pluck(s->queue, mark, haul__gpr_of_ns(until_ns), NULL);
@@ -72,14 +75,20 @@ haul_status haul_stream_put(haul_stream *s, haul_buf *buf, uint64_t len, int64_t
     return status;
 }
 
-/* One operation of the sending thread's. */
+/* One operation of the sending thread's. Where the server does not read, gRPC says that it is over
+ * only when it is written, not when the stream is over. */
 static haul_status send_op(haul_stream *s, const grpc_op *op)
 {
     bool ok = false;
-    if (grpc_call_start_batch(s->grpc, op, 1, &s->on_sent, NULL) != GRPC_CALL_OK) {
+    if (s->send_stuck || grpc_call_start_batch(s->grpc, op, 1, &s->on_sent, NULL) != GRPC_CALL_OK) {
         return HAUL_END;
     }
-    (void)pluck(s, &s->on_sent, HAUL__NEVER, &ok);
+    while (!pluck(s, &s->on_sent, haul__after_ns(LOOK_NS), &ok)) {
+        if (haul__stream_is_over(s)) {
+            s->send_stuck = !pluck(s, &s->on_sent, 0, &ok);
+            break;
+        }
+    }
     return ok ? HAUL_OK : HAUL_END;
 }
 
@@ -92,8 +101,11 @@ haul_status haul_stream_send(haul_stream *s, const ProtobufCMessage *message)
     haul_status status =
         haul__sending_pack(&s->sending, message, &op.data.send_message.send_message);
     if (status == HAUL_OK) {
-        s->reply->n_request_bytes += grpc_byte_buffer_length(op.data.send_message.send_message);
+        size_t n = grpc_byte_buffer_length(op.data.send_message.send_message);
+        s->reply->n_request_bytes += n;
+        (void)haul__backlog_enter(&s->channel->backlog, n);
         status = send_op(s, &op);
+        haul__backlog_leave(&s->channel->backlog, n, false);
         grpc_byte_buffer_destroy(op.data.send_message.send_message);
     }
     return status;
@@ -161,6 +173,7 @@ haul_status haul_stream_receive(haul_stream *s, int64_t timeout_ns, haul_receive
     if (status != HAUL_OK) {
         return spoil(s, status);
     }
+    haul__backlog_heard(&s->channel->backlog);
     haul__tally_merge(&s->reply->answer_tally, &received->tally);
     *out_received = received;
     return HAUL_OK;

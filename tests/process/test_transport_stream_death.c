@@ -10,7 +10,9 @@
 #include "peer.h"
 #include "stream_test.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -169,6 +171,40 @@ static void the_client_in_the_middle(void **state)
     }
 }
 
+/* Nobody dies: the server is frozen while the client sends it bytes inline. The sender learns that the
+ * stream's time is up, though what it was sending is stuck. */
+static void a_server_that_is_frozen(void **state)
+{
+    (void)state;
+    enum {
+        HUGE = 8000000
+    };
+    scene s;
+    haul_channel *channel;
+    haul_stream *stream;
+    set_up(&s);
+    assert_ok(peer_call(&s.p, "serve %s %s", haul_pool_name(s.pool), s.address));
+    const haul_channel_opts co = {.struct_size = sizeof(co)};
+    const haul_stream_opts so = {.struct_size = sizeof(so), .timeout_ns = 500000000};
+    assert_ok(haul_channel_open(s.address, &co, &channel, NULL));
+    assert_ok(haul_channel_stream(channel, &haul__test__stream_service__descriptor, STREAM_CHAT,
+                                  &so, &stream));
+    void *bytes = calloc(1, HUGE);
+    assert_non_null(bytes);
+    assert_int_equal(kill(s.p.pid, SIGSTOP), 0);
+    haul_status status = HAUL_OK;
+    for (unsigned i = 0; i < 100 && status == HAUL_OK; i++) {
+        status = stream_send_plain(stream, HAUL__TEST__ACT__ACT_ECHO, i, bytes, HUGE);
+    }
+    assert_status(status, HAUL_END);
+    stream_finish(stream, GRPC_STATUS_DEADLINE_EXCEEDED);
+    haul_channel_close(channel);
+    assert_int_equal(kill(s.p.pid, SIGCONT), 0);
+    (void)peer_kill(&s.p);
+    free(bytes);
+    tear_down(&s);
+}
+
 /*
  * What a sender gave that was killed before it could tell: forged, by a third participant that gives in
  * the stream's name and is not heard of again. Each side refuses it when the stream is over.
@@ -211,6 +247,7 @@ int main(void)
         cmocka_unit_test(the_server_while_it_sends),
         cmocka_unit_test(the_client_in_the_middle),
         cmocka_unit_test(what_the_dead_had_not_told),
+        cmocka_unit_test(a_server_that_is_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
