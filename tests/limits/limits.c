@@ -8,7 +8,9 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pool/object.h"
 
@@ -66,4 +68,14 @@ uint64_t limits_proc_bytes(const char *path, const char *key)
         (void)fclose(file);
     }
     return kib * 1024;
+}
+
+void limits_without_caches(char **argv)
+{
+    if (!getenv("GLIBC_TUNABLES") &&
+        setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1) == 0) {
+        (void)execv("/proc/self/exe", argv);
+        perror("exec");
+        exit(EXIT_FAILURE);
+    }
 }

@@ -29,6 +29,12 @@ size_t limits_objects(const char *name);
 size_t limits_descriptors(void);
 size_t limits_mappings(void);
 
+/*
+ * Start the program anew without malloc()'s caches of each thread, unless it is that already: what they
+ * keep counts as used, and every thread that a busy machine makes gRPC add has one.
+ */
+void limits_without_caches(char **argv);
+
 /* A line of /proc/meminfo or /proc/self/status such as "VmSize:", in bytes; 0 if there is none. */
 uint64_t limits_proc_bytes(const char *path, const char *key);
 
