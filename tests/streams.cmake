@@ -9,7 +9,7 @@ target_link_libraries(stream_test
   PUBLIC transport_test stream_test_proto
   PRIVATE shorthaul_flags PkgConfig::CMOCKA)
 
-foreach(name IN ITEMS queue stream stream_cancel stream_life stream_plain)
+foreach(name IN ITEMS queue stream stream_cancel stream_life stream_server stream_plain)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS stream_test
             LABELS process)
 endforeach()

@@ -145,6 +145,14 @@ void stream_expect(haul_stream *stream, uint64_t number, uint64_t len, uint8_t s
     haul_received_free(received);
 }
 
+haul_stream *stream_open_chat(stream_pair *pair, const haul_stream_opts *opts)
+{
+    haul_stream *stream = stream_open(pair, STREAM_CHAT, opts);
+    assert_ok(stream_send(stream, 0, 3000, 1));
+    stream_expect(stream, 0, 3000, 1, HAUL_PATH_SHM);
+    return stream;
+}
+
 haul_status stream_drop(haul_stream *stream)
 {
     haul_received *received = NULL;

@@ -83,6 +83,9 @@ const Haul__Test__Frame *stream_frame(const haul_received *received);
 
 haul_stream *stream_open(stream_pair *pair, unsigned method, const haul_stream_opts *opts);
 
+/* A chat whose handler has answered a first frame. */
+haul_stream *stream_open_chat(stream_pair *pair, const haul_stream_opts *opts);
+
 /* Put @len bytes of @seed, in a buffer of @stream's, into a frame and send it. */
 haul_status stream_send(haul_stream *stream, uint64_t number, uint64_t len, uint8_t seed);
 
