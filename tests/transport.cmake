@@ -5,8 +5,8 @@
 haul_protobuf_c(TARGET transport_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
                 PROTOS transport_test.proto)
 add_library(transport_test STATIC
-  lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c lib/transport_service.c
-  lib/transport_test.c)
+  lib/raw_exchange.c lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c
+  lib/transport_service.c lib/transport_test.c)
 target_include_directories(transport_test PUBLIC . lib ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads

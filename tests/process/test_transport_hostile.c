@@ -7,36 +7,12 @@
  * call is served.
  */
 
-#include "transport_raw.h"
-#include "transport_test.h"
+#include "raw_exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LEN 3000
-
-static size_t packed(const Haul__Test__ExchangeRequest *request, uint8_t *out, size_t size)
-{
-    assert_in_range(haul__test__exchange_request__get_packed_size(request), 0, size);
-    return haul__test__exchange_request__pack(request, out);
-}
-
-static void send_bytes(const test_pair *pair, const void *bytes, size_t len, raw_answer *answer)
-{
-    const raw_request request = {
-        .address = pair->address, .path = RAW_EXCHANGE, .bytes = bytes, .len = len};
-    raw_call(&request, answer);
-}
-
-/* The server still serves, and no handler has run but ours. */
-static void assert_serves(test_pair *pair, unsigned n_entered_before)
-{
-    assert_int_equal(test_service_entered(&pair->service), n_entered_before);
-    raw_answer answer;
-    send_bytes(pair, "", 0, &answer);
-    assert_int_equal(answer.code, GRPC_STATUS_OK);
-    assert_int_equal(test_service_entered(&pair->service), n_entered_before + 1);
-}
 
 static void malformed_messages(void **state)
 {
@@ -65,15 +41,15 @@ static void malformed_messages(void **state)
     test_pair_open(&pair, NULL);
     raw_answer answer;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        send_bytes(&pair, cases[i].bytes, cases[i].len, &answer);
+        raw_exchange(&pair, cases[i].bytes, cases[i].len, &answer);
         if (answer.code != GRPC_STATUS_INVALID_ARGUMENT) {
             fail_msg("%s: code %d, %s", cases[i].what, answer.code, answer.text);
         }
         assert_string_equal(answer.refused, "");
     }
-    send_bytes(&pair, NULL, 0, &answer);
+    raw_exchange(&pair, NULL, 0, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_INVALID_ARGUMENT);
-    assert_serves(&pair, 0);
+    raw_assert_serves(&pair, 0);
     test_pair_close(&pair);
 }
 
@@ -93,11 +69,11 @@ static void truncated_messages(void **state)
     request.row = row;
     request.n_row = 1;
     uint8_t bytes[256];
-    size_t len = packed(&request, bytes, sizeof(bytes));
+    size_t len = raw_pack(&request, bytes, sizeof(bytes));
     raw_answer answer;
     unsigned n_ok = 0;
     for (size_t n = 0; n < len; n++) {
-        send_bytes(&pair, bytes, n, &answer);
+        raw_exchange(&pair, bytes, n, &answer);
         if (answer.code == GRPC_STATUS_OK) {
             n_ok++;
         } else {
@@ -105,7 +81,7 @@ static void truncated_messages(void **state)
         }
     }
     assert_int_equal(test_service_entered(&pair.service), n_ok);
-    send_bytes(&pair, bytes, len, &answer);
+    raw_exchange(&pair, bytes, len, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_OK);
     haul_buf_release(buf);
     test_pair_close(&pair);
@@ -120,10 +96,10 @@ static void both_sources(void **state)
     raw_answer answer;
     static const char key_then_inline[] = "\x1a\x0b\x08\x05\x1a\x00\x12\x05hello";
     static const char inline_then_key[] = "\x1a\x0b\x08\x05\x12\x05hello\x1a\x00";
-    send_bytes(&pair, key_then_inline, sizeof(key_then_inline) - 1, &answer);
+    raw_exchange(&pair, key_then_inline, sizeof(key_then_inline) - 1, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_OK);
     assert_string_equal(answer.paths, "request=inline response=none");
-    send_bytes(&pair, inline_then_key, sizeof(inline_then_key) - 1, &answer);
+    raw_exchange(&pair, inline_then_key, sizeof(inline_then_key) - 1, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_FAILED_PRECONDITION);
     assert_string_equal(answer.refused, "key");
     test_pair_close(&pair);
@@ -156,10 +132,10 @@ static void endless_nesting(void **state)
         bytes[--at] = level == LEVELS ? 0x3a : 0x12;
     }
     raw_answer answer;
-    send_bytes(&pair, bytes + at, ROOM - at, &answer);
+    raw_exchange(&pair, bytes + at, ROOM - at, &answer);
     assert_int_equal(answer.code, GRPC_STATUS_INVALID_ARGUMENT);
     free(bytes);
-    assert_serves(&pair, 0);
+    raw_assert_serves(&pair, 0);
     test_pair_close(&pair);
 }
 
@@ -177,7 +153,7 @@ static void unknown_methods(void **state)
         raw_call(&request, &answer);
         assert_int_equal(answer.code, GRPC_STATUS_UNIMPLEMENTED);
     }
-    assert_serves(&pair, 0);
+    raw_assert_serves(&pair, 0);
     test_pair_close(&pair);
 }
 

@@ -6,37 +6,13 @@
  * server refuses each before a handler sees it, repeats nothing of it, and loses no buffer.
  */
 
-#include "transport_raw.h"
-#include "transport_test.h"
+#include "raw_exchange.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LEN 3000
-
-static size_t packed(const Haul__Test__ExchangeRequest *request, uint8_t *out, size_t size)
-{
-    assert_in_range(haul__test__exchange_request__get_packed_size(request), 0, size);
-    return haul__test__exchange_request__pack(request, out);
-}
-
-static void send_bytes(const test_pair *pair, const void *bytes, size_t len, raw_answer *answer)
-{
-    const raw_request request = {
-        .address = pair->address, .path = RAW_EXCHANGE, .bytes = bytes, .len = len};
-    raw_call(&request, answer);
-}
-
-/* The server still serves, and no handler has run but ours. */
-static void assert_serves(test_pair *pair, unsigned n_entered_before)
-{
-    assert_int_equal(test_service_entered(&pair->service), n_entered_before);
-    raw_answer answer;
-    send_bytes(pair, "", 0, &answer);
-    assert_int_equal(answer.code, GRPC_STATUS_OK);
-    assert_int_equal(test_service_entered(&pair->service), n_entered_before + 1);
-}
 
 static void send_key(const test_pair *pair, const haul_key *key, uint64_t len, raw_answer *answer)
 {
@@ -45,8 +21,8 @@ static void send_key(const test_pair *pair, const haul_key *key, uint64_t len, r
     Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
     request.data = &out.payload;
     uint8_t bytes[256];
-    size_t n = packed(&request, bytes, sizeof(bytes));
-    send_bytes(pair, bytes, n, answer);
+    size_t n = raw_pack(&request, bytes, sizeof(bytes));
+    raw_exchange(pair, bytes, n, answer);
 }
 
 static void assert_refused(const test_pair *pair, const haul_key *key, uint64_t len)
@@ -104,7 +80,7 @@ static void wrong_keys(void **state)
     assert_string_equal(answer.paths, "request=shm response=none");
     haul_buf_release(buf);
     assert_refused(&pair, &good, LEN);
-    assert_serves(&pair, 1);
+    raw_assert_serves(&pair, 1);
     test_pair_close(&pair);
 }
 
@@ -127,11 +103,11 @@ static void one_wrong_key_of_two(void **state)
     request.n_row = 1;
     uint8_t bytes[256];
     raw_answer answer;
-    send_bytes(&pair, bytes, packed(&request, bytes, sizeof(bytes)), &answer);
+    raw_exchange(&pair, bytes, raw_pack(&request, bytes, sizeof(bytes)), &answer);
     assert_int_equal(answer.code, GRPC_STATUS_FAILED_PRECONDITION);
     haul_buf_release(buf);
     assert_all_free(pair.client_pool);
-    assert_serves(&pair, 0);
+    raw_assert_serves(&pair, 0);
     test_pair_close(&pair);
 }
 
@@ -144,7 +120,7 @@ static void ask_for_answer(const test_pair *pair, const char *accept, raw_answer
     const raw_request request = {.address = pair->address,
                                  .path = RAW_EXCHANGE,
                                  .bytes = bytes,
-                                 .len = packed(&message, bytes, sizeof(bytes)),
+                                 .len = raw_pack(&message, bytes, sizeof(bytes)),
                                  .accept = accept};
     raw_call(&request, answer);
 }
