@@ -16,13 +16,15 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
-foreach(name IN ITEMS badinput call cancel cancel_race hostile frozen keepalive keys lane life limits
-                      listen loan loan_own metadata path death)
+foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life
+                      limits listen loan loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
 
-target_sources(test_transport_badinput PRIVATE lib/h2.c limits/limits.c)
+foreach(name IN ITEMS badinput flood)
+  target_sources(test_transport_${name} PRIVATE lib/h2.c lib/h2_scene.c limits/limits.c)
+endforeach()
 
 haul_test(test_transport_stop SOURCES process/test_transport_stop.c LIBS transport_test
           LABELS process)
