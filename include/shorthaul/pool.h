@@ -401,6 +401,8 @@ HAUL_API void haul_detach(haul_view *view);
  * the view outlives haul_buf_release().
  *
  * Ownership:  the view is the caller's, until haul_detach().
+ * Conditions: HAUL_NOT_FOUND  the buffer was claimed, and the pool was removed by force before
+ *                             this process had mapped it
  * Failures:   HAUL_INVALID (still being filled), HAUL_CORRUPT, HAUL_NOMEM, HAUL_SYSTEM
  */
 HAUL_API HAUL_MUST_CHECK haul_status haul_buf_view(haul_buf *buf, haul_view *out_view);

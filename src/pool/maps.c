@@ -112,6 +112,21 @@ static void replace(haul_pool *pool, haul__map *map, void *start, uint64_t bytes
     haul__store32_release(&map->born, born);
 }
 
+/* The object has no name any more. What the owner can write he can read all the same; for that,
+ * mapped bytes may exceed their bound. Under map_mutex. */
+static haul_status copy_map(haul_buf *buf, haul__map *map, bool writable)
+{
+    void *start = NULL;
+    if (writable || !haul__map_is_current(buf, &buf->rw)) {
+        return HAUL_NOT_FOUND;
+    }
+    haul_status s = haul__object_map_again(buf->rw.start, buf->rw.bytes, &start);
+    if (s == HAUL_OK) {
+        replace(buf->pool, map, start, buf->rw.bytes, haul__load32_relaxed(&buf->rw.born));
+    }
+    return s;
+}
+
 /* Under map_mutex. */
 static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
 {
@@ -129,7 +144,7 @@ static haul_status make_map(haul_buf *buf, haul__map *map, bool writable)
             return s;
         }
         /* The word says that it exists: then somebody has removed the pool by force. */
-        return haul_pool_is_removed(pool) ? HAUL_NOT_FOUND : HAUL_CORRUPT;
+        return haul_pool_is_removed(pool) ? copy_map(buf, map, writable) : HAUL_CORRUPT;
     }
     if (born == 0 || bytes == 0 || bytes < pool->g.classes[buf->class_index].capacity_bytes) {
         s = HAUL_CORRUPT;

@@ -255,6 +255,26 @@ haul_status haul__object_map(int fd, uint64_t bytes, bool writable, bool populat
     return HAUL_OK;
 }
 
+haul_status haul__object_map_again(void *map, uint64_t bytes, void **out_map)
+{
+    uint64_t page_bytes;
+    if (!haul__round_up_u64(bytes, HAUL__PAGE_BYTES, &page_bytes)) {
+        return HAUL_INVALID;
+    }
+    /* An old size of 0 leaves a shared mapping where it is and makes another one. */
+    void *again = mremap(map, 0, page_bytes, MREMAP_MAYMOVE);
+    if (again == MAP_FAILED) {
+        return haul__status_of_errno(errno);
+    }
+    if (mprotect(again, page_bytes, PROT_READ) != 0 ||
+        madvise(again, page_bytes, MADV_DONTFORK) != 0) {
+        (void)munmap(again, page_bytes);
+        return HAUL_SYSTEM;
+    }
+    *out_map = again;
+    return HAUL_OK;
+}
+
 void haul__object_unmap(void *map, uint64_t bytes)
 {
     uint64_t page_bytes;

@@ -66,6 +66,9 @@ HAUL_MUST_CHECK haul_status haul__object_open(const char *name, gid_t trusted, b
  * forked children. */
 HAUL_MUST_CHECK haul_status haul__object_map(int fd, uint64_t bytes, bool writable, bool populate,
                                              void **out_map);
+
+/* Map to read what is mapped at @map already, once more: for objects that have no name any more. */
+HAUL_MUST_CHECK haul_status haul__object_map_again(void *map, uint64_t bytes, void **out_map);
 void haul__object_unmap(void *map, uint64_t bytes);
 
 /* Give an object's pages back at once, even if others still map it, and remove its name. False if

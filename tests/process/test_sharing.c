@@ -7,12 +7,14 @@
 #include "peer.h"
 #include "pool_test.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "pool/impl.h"
 #include "pool/queue.h"
@@ -272,6 +274,41 @@ static void mappings_can_be_made_ahead_of_time(void **state)
     finish(pool);
 }
 
+/* Asks the kernel, who says no where the process would be killed. */
+static bool is_writable(const uint8_t *at)
+{
+    int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    assert_true(zeros >= 0);
+    ssize_t n = read(zeros, (void *)(uintptr_t)at, 1);
+    (void)close(zeros);
+    return n == 1;
+}
+
+/* A buffer that its owner has never looked at, in a pool that is then removed by force: what he has
+ * written can still be read, of buffers with huge pages as well, and cannot be written there. */
+static void an_owner_reads_what_was_removed(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {4096, 3u << 20};
+    for (unsigned i = 0; i < 2; i++) {
+        haul_pool *pool = test_pool_create_one("unseen", sizes[i], 1);
+        haul_key key;
+        haul_view view;
+        haul_buf *buf = test_share(pool, sizes[i], 7, &key);
+        uint64_t before = mapped_bytes(pool);
+        assert_ok(haul_pool_remove(haul_pool_name(pool), true, NULL));
+        assert_ok(haul_buf_view(buf, &view));
+        haul_buf_release(buf);
+        assert_int_equal(view.len, sizes[i]);
+        assert_int_equal(view.data[0], 7);
+        assert_int_equal(view.data[sizes[i] - 1], 7);
+        assert_int_equal(mapped_bytes(pool), 2 * before);
+        assert_false(is_writable(view.data));
+        haul_detach(&view);
+        haul_pool_close(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_death_wakes_the_reaper),
         cmocka_unit_test(mapped_bytes_stay_below_their_bound),
         cmocka_unit_test(mappings_can_be_made_ahead_of_time),
+        cmocka_unit_test(an_owner_reads_what_was_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
