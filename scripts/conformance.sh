@@ -7,7 +7,7 @@
 #
 #   scripts/conformance.sh [PRESET]     default: release
 #
-# Needs 2 GiB of /dev/shm. Exit: 0 all cases passed and nothing was left behind, 1 not.
+# Needs 3 GiB of /dev/shm. Exit: 0 all cases passed and nothing was left behind, 1 not.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

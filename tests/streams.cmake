@@ -27,7 +27,8 @@ add_dependencies(test_transport_stream_death stream_peer)
 
 # One list over all kinds of call, sizes and events; all of it: scripts/conformance.sh.
 haul_test(conformance
-  SOURCES conformance/conformance.c conformance/calls.c conformance/service.c
-  LIBS stream_test LABELS conformance slow TIMEOUT 300)
+  SOURCES conformance/conformance.c conformance/calls.c conformance/scene.c
+          conformance/service.c
+  LIBS stream_test peer_test LABELS conformance slow TIMEOUT 300)
 
 include(interop.cmake)

@@ -3,8 +3,9 @@
 
 /*
  * The client of the conformance list: one call of each kind, to its end or to where it is
- * interrupted. Payloads come from the pool where it has a buffer, else from ordinary memory. All in
- * the test's own thread, but for one that cancels a blocking call.
+ * interrupted. Payloads come from the pool where it has a buffer, else from ordinary memory. Runs in
+ * the test's own process or in one of its children, in one thread, but for another one that ends a
+ * blocking call.
  */
 
 #include <stdlib.h>
@@ -38,20 +39,39 @@ static int64_t timeout_of(const conf_case *c)
     }
 }
 
+/* What the handler does before it answers. */
+static Haul__Test__Act act_of(const conf_case *c)
+{
+    switch (c->event) {
+    case CONF_CANCELLED_DURING:
+    case CONF_DEADLINE_DURING:
+        return HAUL__TEST__ACT__ACT_PAUSE;
+    case CONF_SERVER_KILLED: /* what is given is not the dead's any more, and nobody will claim it */
+    case CONF_CLIENT_KILLED:
+        return HAUL__TEST__ACT__ACT_LINGER;
+    default:
+        return HAUL__TEST__ACT__ACT_ECHO;
+    }
+}
+
 static bool is_interrupted(const conf_case *c)
 {
-    return c->event == CONF_CANCELLED_BEFORE || c->event == CONF_CANCELLED_DURING ||
-           c->event == CONF_DEADLINE_BEFORE || c->event == CONF_DEADLINE_DURING;
+    return act_of(c) != HAUL__TEST__ACT__ACT_ECHO || c->event == CONF_CANCELLED_BEFORE ||
+           c->event == CONF_DEADLINE_BEFORE;
+}
+
+static unsigned n_frames_of(const conf_case *c)
+{
+    return c->size > (1u << 20) ? 2 : 5;
 }
 
 static void request_init(request *r, const conf_case *c, uint64_t number, uint64_t size)
 {
-    bool pauses = c->event == CONF_CANCELLED_DURING || c->event == CONF_DEADLINE_DURING;
     *r = (request){.memory = NULL};
     haul__test__frame__init(&r->frame);
     r->frame.number = number;
     r->frame.size = size;
-    r->frame.act = pauses ? HAUL__TEST__ACT__ACT_PAUSE : HAUL__TEST__ACT__ACT_ECHO;
+    r->frame.act = act_of(c);
     r->frame.data = r->data;
     r->data[0] = &r->out.payload;
 }
@@ -83,23 +103,29 @@ static void assert_ended(const haul_reply *reply, const conf_expected *e)
 
 /* ---- Unary ---- */
 
-typedef struct canceller {
+/* Who ends a call that the server has paused. */
+typedef struct ender {
     pthread_t thread;
     const conf_run *run;
     haul_cancel *cancel;
-} canceller;
+} ender;
 
-static void *cancel_when_paused(void *arg)
+static void *end_when_paused(void *arg)
 {
-    const canceller *c = arg;
-    conf_wait_paused(c->run->service, 1);
-    haul_cancel_trigger(c->cancel);
+    const ender *e = arg;
+    conf_wait_for(e->run->server, "paused");
+    if (e->run->c->event == CONF_SERVER_KILLED) {
+        (void)peer_kill(e->run->server);
+    } else {
+        haul_cancel_trigger(e->cancel);
+    }
     return NULL;
 }
 
 static void fill_unary(const conf_run *run, request *r)
 {
-    haul_status status = haul_buf_alloc(run->client_pool, r->frame.size, run->alloc, &r->buf);
+    haul_status status =
+        haul_buf_alloc(run->pool, r->frame.size, conf_alloc_opts(run->c->event), &r->buf);
     if (status == HAUL_EXHAUSTED) {
         request_use_memory(r);
         return;
@@ -125,11 +151,12 @@ static void assert_unary(const haul_reply *reply, const conf_case *c, const conf
     assert_int_equal(haul_reply_path(reply), e->answer);
 }
 
-/* The call itself, cancelled as its case says. */
+/* The call itself, ended as its case says. */
 static haul_reply *call_once(const conf_run *run, const Haul__Test__Frame *frame)
 {
     const conf_case *c = run->c;
-    canceller other = {.run = run};
+    bool is_ended = c->event == CONF_CANCELLED_DURING || c->event == CONF_SERVER_KILLED;
+    ender other = {.run = run};
     haul_call_opts opts = {.struct_size = sizeof(opts),
                            .timeout_ns = timeout_of(c),
                            .inline_only = c->event == CONF_INLINE,
@@ -139,12 +166,12 @@ static haul_reply *call_once(const conf_run *run, const Haul__Test__Frame *frame
     other.cancel = opts.cancel;
     if (c->event == CONF_CANCELLED_BEFORE) {
         haul_cancel_trigger(opts.cancel);
-    } else if (c->event == CONF_CANCELLED_DURING) {
-        assert_int_equal(pthread_create(&other.thread, NULL, cancel_when_paused, &other), 0);
+    } else if (is_ended) {
+        assert_int_equal(pthread_create(&other.thread, NULL, end_when_paused, &other), 0);
     }
     assert_ok(haul_channel_call(run->channel, &haul__test__stream_service__descriptor, CONF_UNARY,
                                 &frame->base, &opts, &reply));
-    if (c->event == CONF_CANCELLED_DURING) {
+    if (is_ended) {
         assert_int_equal(pthread_join(other.thread, NULL), 0);
     } else if (c->event == CONF_CANCELLED_AFTER) {
         haul_cancel_trigger(opts.cancel);
@@ -171,7 +198,8 @@ static void call_unary(const conf_run *run, const conf_expected *e)
 static haul_status fill_streamed(const conf_run *run, haul_stream *stream, request *r)
 {
     haul_buf *buf;
-    haul_status status = haul_stream_alloc(stream, r->frame.size, run->alloc, &buf);
+    haul_status status =
+        haul_stream_alloc(stream, r->frame.size, conf_alloc_opts(run->c->event), &buf);
     if (status == HAUL_EXHAUSTED) {
         request_use_memory(r);
         return HAUL_OK;
@@ -190,7 +218,7 @@ static haul_status send_frame(const conf_run *run, haul_stream *stream, uint64_t
     haul_status status = HAUL_OK;
     request_init(&r, run->c, number, run->c->size);
     if (run->c->kind == CONF_DOWNLOAD) {
-        r.frame.count = run->n_frames;
+        r.frame.count = n_frames_of(run->c);
     } else {
         status = fill_streamed(run, stream, &r);
     }
@@ -217,7 +245,8 @@ static void expect_frame(const conf_run *run, haul_stream *stream, uint64_t numb
 
 static void converse(const conf_run *run, haul_stream *stream, const conf_expected *e)
 {
-    unsigned n_sent = run->c->kind == CONF_DOWNLOAD ? 1 : run->n_frames;
+    unsigned n_frames = n_frames_of(run->c);
+    unsigned n_sent = run->c->kind == CONF_DOWNLOAD ? 1 : n_frames;
     for (unsigned i = 0; i < n_sent; i++) {
         assert_ok(send_frame(run, stream, i));
         if (run->c->kind == CONF_CHAT) {
@@ -225,11 +254,11 @@ static void converse(const conf_run *run, haul_stream *stream, const conf_expect
         }
     }
     assert_ok(haul_stream_close_send(stream));
-    for (unsigned i = 0; i < run->n_frames && run->c->kind == CONF_DOWNLOAD; i++) {
+    for (unsigned i = 0; i < n_frames && run->c->kind == CONF_DOWNLOAD; i++) {
         expect_frame(run, stream, i, e);
     }
     if (run->c->kind == CONF_UPLOAD) {
-        expect_frame(run, stream, run->n_frames, e);
+        expect_frame(run, stream, n_frames, e);
     }
     haul_received *none;
     assert_status(haul_stream_receive(stream, -1, &none), HAUL_END);
@@ -247,8 +276,12 @@ static void interrupt(const conf_run *run, haul_stream *stream)
     haul_status status = send_frame(run, stream, 0);
     if (run->c->event == CONF_CANCELLED_DURING) {
         assert_ok(status);
-        conf_wait_paused(run->service, 1);
+        conf_wait_for(run->server, "paused");
         haul_stream_cancel(stream);
+    } else if (run->c->event == CONF_SERVER_KILLED) {
+        assert_ok(status);
+        conf_wait_for(run->server, "paused");
+        (void)peer_kill(run->server);
     } else {
         assert_true(status == HAUL_OK || status == HAUL_END);
     }

@@ -8,6 +8,7 @@
 #include <shorthaul/stream.h>
 #include <stream_test.pb-c.h>
 
+#include "peer.h"
 #include "transport_test.h"
 
 /* Payloads below are sent inline, though they lie in a buffer. */
@@ -30,8 +31,11 @@ typedef enum conf_event {
     CONF_EXHAUSTED,
     CONF_WITHOUT_POOL,
     CONF_LOSES_POOL,
+    CONF_AGAIN_WITHOUT,
     CONF_SERVER_AGAIN,
+    CONF_SERVER_KILLED,
     CONF_CLIENT_AGAIN,
+    CONF_CLIENT_KILLED,
     CONF_CANCELLED_BEFORE,
     CONF_CANCELLED_DURING,
     CONF_CANCELLED_AFTER,
@@ -42,29 +46,18 @@ typedef enum conf_event {
 } conf_event;
 
 typedef struct conf_case {
-    char name[64];
+    char name[80];
     conf_kind kind;
     uint64_t size;
     conf_event event;
 } conf_case;
 
-/* The service, and what it tells the test. */
-typedef struct conf_service {
-    Haul__Test__StreamService_Service base;
-    const haul_alloc_opts *alloc; /* for answers */
-    pthread_mutex_t mutex;        /* the following */
-    pthread_cond_t changed;
-    unsigned n_paused; /* handlers that wait for their call's end */
-} conf_service;
-
-/* One case while it runs. */
+/* What a client has, in whatever process. */
 typedef struct conf_run {
     const conf_case *c;
-    haul_pool *client_pool;
+    haul_pool *pool;
     haul_channel *channel;
-    conf_service *service;
-    const haul_alloc_opts *alloc; /* for requests */
-    unsigned n_frames;            /* of one stream */
+    peer *server; /* NULL where that is another process' child */
 } conf_run;
 
 /* How a call should go. */
@@ -75,15 +68,37 @@ typedef struct conf_expected {
     haul_path answer;
 } conf_expected;
 
+/* How both sides take buffers: waiting for one, or not where the pool is meant to be exhausted. */
+const haul_alloc_opts *conf_alloc_opts(conf_event event);
+
+/* ---- scene.c ---- */
+
+/* Run one case; a cmocka test whose initial state is the case. */
+void conf_run_case(void **state);
+
+/* After the last case: let the server's process go. */
+void conf_end(void);
+
+/* Be a client that has joined @pool: open the channel. */
+void conf_client_open(conf_run *run, haul_pool *pool, const char *address);
+
+/* How a call of @c goes if nothing disturbs it, payloads that are large enough by @path. */
+conf_expected conf_expect(const conf_case *c, haul_path path);
+
 /* ---- service.c ---- */
 
-void conf_service_init(conf_service *service);
+/* Wait until the server's process says @word; it may have said "paused" before. */
+void conf_wait_for(peer *server, const char *word);
 
-/* A server with the service at @address; @pool may be NULL. */
-haul_server *conf_server_start(conf_service *service, haul_pool *pool, const char *address);
-
-/* Wait until the @n-th handler has paused. */
-void conf_wait_paused(conf_service *service, unsigned n);
+/*
+ * Be the server's process, until the input ends. It says "paused" at each pause of a handler, and
+ * does as it is told:
+ *
+ *   begin ADDRESS POOL EVENT   joins the pool, unless that is "-", and serves; says "ready"
+ *   stop                       stops the server and stays in the pool; says "stopped"
+ *   leave                      leaves the pool; says "left"
+ */
+void conf_serve(void);
 
 /* ---- calls.c ---- */
 

@@ -2,16 +2,24 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * The server of the conformance list. Each handler looks at every byte it is sent and ends the call
- * with DATA_LOSS if one is wrong; what it answers is as long as what came. ACT_PAUSE makes it wait
- * for the end of its call, which only cancellation and deadlines bring. The handlers run in the
- * server's threads and meet the test under the service's mutex.
+ * The server of the conformance list, a process of its own. Each handler looks at every byte it is
+ * sent and ends the call with DATA_LOSS if one is wrong; what it answers is as long as what came.
+ * ACT_PAUSE makes it say so and wait for the end of its call, which only cancellation, deadlines and
+ * deaths bring; ACT_LINGER does the same to a unary call before its answer is given to the caller.
+ * The main thread does as it is told on the input.
  */
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conformance.h"
+
+typedef struct service {
+    Haul__Test__StreamService_Service base;
+    const haul_alloc_opts *alloc; /* for answers */
+} service;
 
 /* A frame to be sent, with what it refers to. */
 typedef struct answer {
@@ -27,8 +35,8 @@ static bool is_right(const Haul__Test__Frame *frame, const haul_view *view)
            test_is_filled(view->data, view->len, (uint8_t)frame->number);
 }
 
-static haul_status answer_init(answer *a, const conf_service *service, haul_call *call,
-                               uint64_t number, uint64_t size)
+static haul_status answer_init(answer *a, const service *s, haul_call *call, uint64_t number,
+                               uint64_t size)
 {
     haul_buf *buf;
     haul__test__frame__init(&a->frame);
@@ -38,7 +46,7 @@ static haul_status answer_init(answer *a, const conf_service *service, haul_call
     a->frame.n_data = 1;
     a->data[0] = &a->out.payload;
     a->memory = NULL;
-    haul_status status = haul_call_alloc(call, size, service->alloc, &buf);
+    haul_status status = haul_call_alloc(call, size, s->alloc, &buf);
     if (status == HAUL_OK) {
         test_fill(haul_buf_data(buf), size, (uint8_t)number);
         return haul_call_put(call, buf, size, &a->out);
@@ -55,23 +63,38 @@ static haul_status answer_init(answer *a, const conf_service *service, haul_call
     return HAUL_OK;
 }
 
-/* The caller may not have noticed yet that its time is up: what follows must not be an answer. */
-static haul_status pause_until_over(conf_service *service, haul_call *call)
+static void say(const char *word)
 {
-    (void)pthread_mutex_lock(&service->mutex);
-    service->n_paused++;
-    (void)pthread_cond_broadcast(&service->changed);
-    (void)pthread_mutex_unlock(&service->mutex);
+    (void)puts(word);
+    (void)fflush(stdout);
+}
+
+/* The caller may not have noticed yet that its time is up: what follows must not be an answer. */
+static haul_status pause_until_over(haul_call *call)
+{
+    say("paused");
     while (!haul_call_is_cancelled(call)) {
         (void)sched_yield();
     }
     return HAUL_TIMEOUT;
 }
 
+/* The same with a buffer for the answer, which is still the server's. */
+static haul_status linger(const service *s, haul_call *call, uint64_t size)
+{
+    haul_buf *buf = NULL;
+    haul_status status = haul_call_alloc(call, size, s->alloc, &buf);
+    if (status == HAUL_OK) {
+        status = pause_until_over(call);
+    }
+    haul_buf_release(buf);
+    return status;
+}
+
 static void once(Haul__Test__StreamService_Service *base, const Haul__Test__Frame *request,
                  Haul__Test__Frame_Closure closure, void *closure_data)
 {
-    conf_service *service = (conf_service *)base;
+    const service *s = (const service *)base;
     haul_call *call = closure_data;
     haul_view view;
     answer a = {.memory = NULL};
@@ -80,10 +103,15 @@ static void once(Haul__Test__StreamService_Service *base, const Haul__Test__Fram
         haul_call_fail(call, GRPC_STATUS_DATA_LOSS, "other bytes than were sent");
         return;
     }
-    haul_status status =
-        answer_init(&a, service, call, CONF_ANSWER + request->number, request->size);
+    haul_status status = HAUL_OK;
+    if (request->act == HAUL__TEST__ACT__ACT_LINGER) {
+        status = linger(s, call, request->size);
+    }
+    if (status == HAUL_OK) {
+        status = answer_init(&a, s, call, CONF_ANSWER + request->number, request->size);
+    }
     if (status == HAUL_OK && request->act == HAUL__TEST__ACT__ACT_PAUSE) {
-        status = pause_until_over(service, call);
+        status = pause_until_over(call);
     }
     if (status == HAUL_OK) {
         closure(&a.frame, closure_data);
@@ -93,11 +121,10 @@ static void once(Haul__Test__StreamService_Service *base, const Haul__Test__Fram
     free(a.memory);
 }
 
-static haul_status send_one(const conf_service *service, haul_call *call, uint64_t number,
-                            uint64_t size)
+static haul_status send_one(const service *s, haul_call *call, uint64_t number, uint64_t size)
 {
     answer a = {.memory = NULL};
-    haul_status status = answer_init(&a, service, call, number, size);
+    haul_status status = answer_init(&a, s, call, number, size);
     if (status == HAUL_OK) {
         status = haul_call_send(call, &a.frame.base);
     }
@@ -106,7 +133,7 @@ static haul_status send_one(const conf_service *service, haul_call *call, uint64
 }
 
 /* Look at a frame of the client's and free it; @out is its numbers. HAUL_PROTOCOL: other bytes. */
-static haul_status take_one(conf_service *service, haul_call *call, Haul__Test__Frame *out)
+static haul_status take_one(haul_call *call, Haul__Test__Frame *out)
 {
     haul_received *received;
     haul_view view;
@@ -121,8 +148,8 @@ static haul_status take_one(conf_service *service, haul_call *call, Haul__Test__
             status = HAUL_PROTOCOL;
         }
     }
-    if (status == HAUL_OK && out->act == HAUL__TEST__ACT__ACT_PAUSE && out->n_data > 0) {
-        status = pause_until_over(service, call);
+    if (status == HAUL_OK && out->act != HAUL__TEST__ACT__ACT_ECHO && out->n_data > 0) {
+        status = pause_until_over(call);
     }
     haul_received_free(received);
     return status;
@@ -141,11 +168,11 @@ static void upload(haul_call *call, void *ctx)
     Haul__Test__Frame frame;
     uint64_t n = 0;
     uint64_t size = 0;
-    haul_status status = take_one(ctx, call, &frame);
+    haul_status status = take_one(call, &frame);
     while (status == HAUL_OK) {
         size = frame.size;
         n++;
-        status = take_one(ctx, call, &frame);
+        status = take_one(call, &frame);
     }
     if (status == HAUL_END && n > 0) {
         status = send_one(ctx, call, CONF_ANSWER + n, size);
@@ -156,11 +183,11 @@ static void upload(haul_call *call, void *ctx)
 static void download(haul_call *call, void *ctx)
 {
     Haul__Test__Frame frame;
-    haul_status status = take_one(ctx, call, &frame);
+    haul_status status = take_one(call, &frame);
     for (uint64_t i = 0; status == HAUL_OK && i < frame.count; i++) {
         status = send_one(ctx, call, CONF_ANSWER + i, frame.size);
-        if (status == HAUL_OK && frame.act == HAUL__TEST__ACT__ACT_PAUSE) {
-            status = pause_until_over(ctx, call);
+        if (status == HAUL_OK && frame.act != HAUL__TEST__ACT__ACT_ECHO) {
+            status = pause_until_over(call);
         }
     }
     finish(call, status);
@@ -169,25 +196,17 @@ static void download(haul_call *call, void *ctx)
 static void chat(haul_call *call, void *ctx)
 {
     Haul__Test__Frame frame;
-    haul_status status = take_one(ctx, call, &frame);
+    haul_status status = take_one(call, &frame);
     while (status == HAUL_OK) {
         status = send_one(ctx, call, CONF_ANSWER + frame.number, frame.size);
         if (status == HAUL_OK) {
-            status = take_one(ctx, call, &frame);
+            status = take_one(call, &frame);
         }
     }
     finish(call, status);
 }
 
-void conf_service_init(conf_service *service)
-{
-    *service =
-        (conf_service){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    haul__test__stream_service__init(&service->base, NULL);
-    service->base.once = once;
-}
-
-haul_server *conf_server_start(conf_service *service, haul_pool *pool, const char *address)
+static haul_server *start(service *s, haul_pool *pool, const char *address)
 {
     static const haul_stream_fn handlers[] = {upload, download, chat};
     const ProtobufCServiceDescriptor *descriptor = &haul__test__stream_service__descriptor;
@@ -198,19 +217,76 @@ haul_server *conf_server_start(conf_service *service, haul_pool *pool, const cha
     haul_error err = {0};
     assert_ok(haul_server_create(&opts, &server, &err));
     for (unsigned i = 0; i < 3; i++) {
-        assert_ok(haul_server_add_stream(server, descriptor, i, handlers[i], service, &err));
+        assert_ok(haul_server_add_stream(server, descriptor, i, handlers[i], s, &err));
     }
-    assert_ok(haul_server_add_service(server, (ProtobufCService *)service, &err));
+    assert_ok(haul_server_add_service(server, (ProtobufCService *)s, &err));
     assert_ok(haul_server_listen(server, address, 0600, NULL, &err));
     assert_ok(haul_server_start(server, &err));
     return server;
 }
 
-void conf_wait_paused(conf_service *service, unsigned n)
+/* What the process has at a time. */
+typedef struct life {
+    service service;
+    haul_pool *pool;
+    haul_server *server;
+} life;
+
+static void begin(life *l, const char *address, const char *pool_name, int event)
 {
-    (void)pthread_mutex_lock(&service->mutex);
-    while (service->n_paused < n) {
-        (void)pthread_cond_wait(&service->changed, &service->mutex);
+    *l = (life){.service = {.alloc = conf_alloc_opts((conf_event)event)}};
+    haul__test__stream_service__init(&l->service.base, NULL);
+    l->service.base.once = once;
+    if (strcmp(pool_name, "-") != 0) {
+        assert_ok(haul_pool_open(pool_name, NULL, &l->pool, NULL));
     }
-    (void)pthread_mutex_unlock(&service->mutex);
+    l->server = start(&l->service, l->pool, address);
+    say("ready");
+}
+
+static void stop(life *l)
+{
+    haul_server_destroy(l->server);
+    l->server = NULL;
+}
+
+static void leave(life *l)
+{
+    haul_pool_close(l->pool);
+    l->pool = NULL;
+}
+
+void conf_serve(void)
+{
+    life l = {.pool = NULL};
+    char line[256];
+    char address[128];
+    char pool_name[HAUL_POOL_NAME_MAX + 1];
+    int event;
+    while (fgets(line, sizeof(line), stdin)) {
+        if (strcmp(line, "stop\n") == 0) {
+            stop(&l);
+            say("stopped");
+        } else if (strcmp(line, "leave\n") == 0) {
+            leave(&l);
+            say("left");
+        } else {
+            assert_int_equal(sscanf(line, "begin %127s %64s %d", address, pool_name, &event), 3);
+            begin(&l, address, pool_name, event);
+        }
+    }
+    stop(&l);
+    leave(&l);
+}
+
+void conf_wait_for(peer *server, const char *word)
+{
+    char line[32] = "";
+    do {
+        if (!fgets(line, sizeof(line), server->from)) {
+            fail_msg("the server ended before it said %s", word);
+        }
+        line[strcspn(line, "\n")] = '\0';
+    } while (strcmp(line, word) != 0 && strcmp(line, "paused") == 0);
+    assert_string_equal(line, word);
 }
