@@ -17,7 +17,7 @@ foreach(name IN ITEMS lead pack parts unpack)
             LABELS unit)
 endforeach()
 foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life
-                      limits listen loan loan_own metadata path death)
+                      limits listen loan loan_forged loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HOARD_MAX      (sizeof(((test_hoard *)0)->bufs) / sizeof(haul_buf *))
+#define MEASURED_BYTES 200000 /* more than the classes of test_pool_create() have */
+
 const char *test_pool_name(const char *tag)
 {
     static char name[HAUL_POOL_NAME_MAX + 1];
@@ -132,4 +135,46 @@ haul_buf *test_share(haul_pool *pool, uint64_t len, uint8_t byte, haul_key *out_
     memset(haul_buf_data(buf), byte, len);
     assert_ok(haul_buf_share(buf, len, out_key));
     return buf;
+}
+
+int test_pool_teardown(void **state)
+{
+    assert_all_free(*state);
+    assert_audit_clean(*state);
+    test_pool_destroy(*state);
+    return 0;
+}
+
+int test_pool_teardown_reaped(void **state)
+{
+    assert_ok(haul_pool_reap(*state, NULL, NULL));
+    return test_pool_teardown(state);
+}
+
+static void hoard_more(test_hoard *hoard, haul_pool *pool, uint64_t len)
+{
+    while (hoard->n < HOARD_MAX &&
+           haul_buf_alloc(pool, len, NULL, &hoard->bufs[hoard->n]) == HAUL_OK) {
+        hoard->n++;
+    }
+}
+
+test_hoard test_hoard_take(haul_pool *pool, uint64_t len, unsigned n_left)
+{
+    test_hoard hoard = {0};
+    hoard_more(&hoard, pool, len);
+    hoard_more(&hoard, pool, MEASURED_BYTES);
+    assert_in_range(hoard.n, n_left + 1, HOARD_MAX - 1);
+    for (unsigned i = 0; i < n_left; i++) {
+        haul_buf_release(hoard.bufs[i]);
+        hoard.bufs[i] = NULL;
+    }
+    return hoard;
+}
+
+void test_hoard_release(test_hoard *hoard)
+{
+    while (hoard->n > 0) {
+        haul_buf_release(hoard->bufs[--hoard->n]);
+    }
 }

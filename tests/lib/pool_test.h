@@ -56,4 +56,25 @@ haul_buf *test_alloc(haul_pool *pool, uint64_t len);
 /* Allocate, fill with @byte and share, or fail the test. */
 haul_buf *test_share(haul_pool *pool, uint64_t len, uint8_t byte, haul_key *out_key);
 
+/* ---- Of a test that has a pool as its state ---- */
+
+/* Everything is free and the audit finds nothing; and destroy it. */
+int test_pool_teardown(void **state);
+
+/* The same after a reap: of pools whose members have died. */
+int test_pool_teardown_reaped(void **state);
+
+/* ---- A pool that has nothing to give ---- */
+
+typedef struct test_hoard {
+    haul_buf *bufs[64];
+    unsigned n;
+} test_hoard;
+
+/* Take every buffer that can be had for @len bytes, and what can be made to measure, but for
+ * @n_left of them. */
+test_hoard test_hoard_take(haul_pool *pool, uint64_t len, unsigned n_left);
+
+void test_hoard_release(test_hoard *hoard);
+
 #endif

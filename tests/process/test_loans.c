@@ -25,16 +25,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    haul_pool *pool = *state;
-    assert_ok(haul_pool_reap(pool, NULL, NULL));
-    assert_all_free(pool);
-    assert_audit_clean(pool);
-    test_pool_destroy(pool);
-    return 0;
-}
-
 static peer join(haul_pool *pool)
 {
     peer p = peer_start(POOL_PEER);
@@ -393,7 +383,7 @@ static void a_loan_in_a_removed_pool(void **state)
     haul_pool_close(pool);
 }
 
-#define IN_A_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_A_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, test_pool_teardown_reaped)
 
 int main(void)
 {

@@ -22,15 +22,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    assert_ok(haul_pool_reap(*state, NULL, NULL));
-    assert_all_free(*state);
-    assert_audit_clean(*state);
-    test_pool_destroy(*state);
-    return 0;
-}
-
 static peer join(haul_pool *pool)
 {
     peer p = peer_start(POOL_PEER);
@@ -377,7 +368,7 @@ static void an_observer_sees_and_touches_nothing(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown_reaped)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(bytes_travel_by_key),
         IN_A_POOL(a_gift_travels_by_key),

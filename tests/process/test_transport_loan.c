@@ -7,51 +7,16 @@
  * back what; where a side dies it is a process of its own that is killed.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "transport_process.h"
-#include "transport_raw.h"
 #include "transport_test.h"
 
 #define LEN     50000
 #define SHORT   1000000000 /* a deadline that is meant to pass */
 #define FOREVER 60000000000
-
-/* ---- Buffers to spare ---- */
-
-/* Everything in the pool that could hold an answer, but @n_left buffers. */
-typedef struct hoard {
-    haul_buf *bufs[8];
-    unsigned n;
-} hoard;
-
-static hoard take_all_but(haul_pool *pool, unsigned n_left)
-{
-    hoard h = {0};
-    while (h.n < 8 && haul_buf_alloc(pool, LEN, NULL, &h.bufs[h.n]) == HAUL_OK) {
-        h.n++;
-    }
-    haul_buf *buf = NULL;
-    while (h.n < 8 && haul_buf_alloc(pool, 200000, NULL, &h.bufs[h.n]) == HAUL_OK) {
-        h.n++;
-    }
-    assert_int_not_equal(haul_buf_alloc(pool, LEN, NULL, &buf), HAUL_OK);
-    for (unsigned i = 0; i < n_left; i++) {
-        haul_buf_release(h.bufs[i]);
-        h.bufs[i] = NULL;
-    }
-    return h;
-}
-
-static void give_up(hoard *h)
-{
-    for (unsigned i = 0; i < h->n; i++) {
-        haul_buf_release(h->bufs[i]);
-    }
-}
 
 /* ---- Calls ---- */
 
@@ -111,7 +76,7 @@ static void the_answer_comes_in_the_callers_room(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    hoard h = take_all_but(pair.client_pool, 1);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 1);
     for (int i = 0; i < 10; i++) {
         haul_reply *reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT, LEN, LEN, FOREVER);
         assert_answered_by_key(reply, LEN);
@@ -120,7 +85,7 @@ static void the_answer_comes_in_the_callers_room(void **state)
     haul_reply *reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT, LEN, LEN, 0);
     assert_answered_by_key(reply, LEN);
     haul_reply_free(reply);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -130,16 +95,16 @@ static void a_second_buffer_is_the_servers_own(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    hoard h = take_all_but(pair.client_pool, 1);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 1);
     haul_reply *reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT_TWO, LEN, LEN, FOREVER);
     assert_int_equal(haul_reply_code(reply), haul_status_to_grpc(HAUL_EXHAUSTED));
     haul_reply_free(reply);
-    give_up(&h);
-    h = take_all_but(pair.client_pool, 2);
+    test_hoard_release(&h);
+    h = test_hoard_take(pair.client_pool, LEN, 2);
     reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT_TWO, LEN, LEN, FOREVER);
     assert_answered_by_key(reply, LEN);
     haul_reply_free(reply);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -148,11 +113,11 @@ static void room_that_is_too_small_is_not_used(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    hoard h = take_all_but(pair.client_pool, 1);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 1);
     haul_reply *reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT, LEN, 100, FOREVER);
     assert_answered_by_key(reply, LEN);
     haul_reply_free(reply);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -181,14 +146,14 @@ static void calls_without_room(void **state)
     (void)state;
     test_pair pair;
     test_pair_open(&pair, NULL);
-    hoard h = take_all_but(pair.client_pool, 0);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     haul_reply *reply = ask(&pair, HAUL__TEST__MODE__MODE_SUM, 0, LEN, FOREVER);
     (void)test_response(reply);
     haul_reply_free(reply);
     reply = ask(&pair, HAUL__TEST__MODE__MODE_PUT, 100, UINT64_MAX, FOREVER);
     assert_answered_by_key(reply, 100);
     haul_reply_free(reply);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 
     const test_pair_opts without = {.server_without_pool = true};
@@ -288,7 +253,7 @@ static void a_late_answer_in_time(void **state)
     test_pair pair;
     caller c;
     test_pair_open(&pair, NULL);
-    hoard h = take_all_but(pair.client_pool, 1);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 1);
     start(&c, &pair, HAUL__TEST__MODE__MODE_TAKE_HOLD, FOREVER);
     test_service_wait_held(&pair.service);
     assert_non_null(pair.service.held_buf);
@@ -296,7 +261,7 @@ static void a_late_answer_in_time(void **state)
     haul_reply *reply = finish(&c, GRPC_STATUS_OK);
     assert_answered_by_key(reply, LEN);
     haul_reply_free(reply);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -309,27 +274,33 @@ static void assert_reaped(haul_pool *pool)
     assert_audit_clean(pool);
 }
 
-/* The client is killed while the handler has not asked for the room, has it, or has given it back. */
+static void client_dies(const char *role, Haul__Test__Mode mode)
+{
+    test_pair pair;
+    transport_peer p;
+    char text[8];
+    test_pair_open(&pair, NULL);
+    (void)snprintf(text, sizeof(text), "%d", (int)mode);
+    transport_peer_start(&p, role, haul_pool_name(pair.server_pool), pair.address, text);
+    test_service_wait_held(&pair.service);
+    transport_peer_kill(&p);
+    test_service_wait_cancelled(&pair.service);
+    test_service_let_go(&pair.service);
+    haul_server_stop(pair.server, 0); /* returns when the call is over */
+    assert_reaped(pair.server_pool);
+    test_pair_close(&pair);
+}
+
+/* The client is killed while the handler has not asked for the room, has it, or has given it back;
+ * room of the library's making, and a buffer of the client's own. */
 static void the_client_dies(void **state)
 {
     (void)state;
-    static const Haul__Test__Mode modes[] = {HAUL__TEST__MODE__MODE_HOLD,
-                                             HAUL__TEST__MODE__MODE_TAKE_HOLD,
-                                             HAUL__TEST__MODE__MODE_PUT_HOLD};
-    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-        test_pair pair;
-        transport_peer p;
-        char mode[8];
-        test_pair_open(&pair, NULL);
-        (void)snprintf(mode, sizeof(mode), "%d", (int)modes[i]);
-        transport_peer_start(&p, "lend", haul_pool_name(pair.server_pool), pair.address, mode);
-        test_service_wait_held(&pair.service);
-        transport_peer_kill(&p);
-        test_service_wait_cancelled(&pair.service);
-        test_service_let_go(&pair.service);
-        haul_server_stop(pair.server, 0); /* returns when the call is over */
-        assert_reaped(pair.server_pool);
-        test_pair_close(&pair);
+    static const char *const roles[] = {"lend", "lend-own"};
+    for (unsigned i = 0; i < 2; i++) {
+        client_dies(roles[i], HAUL__TEST__MODE__MODE_HOLD);
+        client_dies(roles[i], HAUL__TEST__MODE__MODE_TAKE_HOLD);
+        client_dies(roles[i], HAUL__TEST__MODE__MODE_PUT_HOLD);
     }
 }
 
@@ -362,102 +333,6 @@ static void the_server_dies(void **state)
         test_pool_destroy(pool);
         assert_int_equal(remove(path), 0);
     }
-}
-
-/* ---- Loans of others ---- */
-
-typedef struct forged {
-    haul_pool *pool;
-    char accept[64];
-    uint8_t lend[200];
-    size_t n_lend;
-} forged;
-
-static void forge(forged *f, const haul_key *key, uint64_t room)
-{
-    haul_payload_out out;
-    haul_payload_set_key(&out, key, room);
-    f->n_lend = shorthaul__v1__payload__pack(&out.payload, f->lend);
-}
-
-/* The server answers by a buffer of its own. */
-static void assert_not_used(const test_pair *pair, const forged *f)
-{
-    uint8_t bytes[64];
-    raw_answer answer;
-    Haul__Test__ExchangeRequest message = HAUL__TEST__EXCHANGE_REQUEST__INIT;
-    message.mode = HAUL__TEST__MODE__MODE_PUT;
-    message.size = LEN;
-    const raw_request request = {.address = pair->address,
-                                 .path = RAW_EXCHANGE,
-                                 .bytes = bytes,
-                                 .len = haul__test__exchange_request__pack(&message, bytes),
-                                 .accept = f->accept,
-                                 .lend = f->lend,
-                                 .n_lend = f->n_lend};
-    raw_call(&request, &answer);
-    assert_int_equal(answer.code, GRPC_STATUS_OK);
-    Haul__Test__ExchangeResponse *response =
-        haul__test__exchange_response__unpack(NULL, answer.len, answer.bytes);
-    assert_non_null(response);
-    haul_key key;
-    haul_buf *buf;
-    assert_ok(haul_payload_get_key(response->data, &key));
-    assert_ok(haul_buf_claim(pair->client_pool, &key, LEN, &buf));
-    haul_buf_release(buf);
-    haul__test__exchange_response__free_unpacked(response, NULL);
-}
-
-static void nothing_of_a_loan_is_believed(void **state)
-{
-    (void)state;
-    test_pair pair;
-    test_pair_open(&pair, NULL);
-    uint32_t me = haul_pool_participant(pair.client_pool);
-    uint32_t server = haul_pool_participant(pair.server_pool);
-    forged f = {0};
-    haul_key key;
-    haul_buf *buf;
-    (void)snprintf(f.accept, sizeof(f.accept), "%016" PRIx64 ".%" PRIu32,
-                   haul_pool_id(pair.client_pool), me);
-
-    /* Much less room than it says: claimed, found too small, and let go. */
-    assert_ok(haul_buf_give(test_alloc(pair.client_pool, 1), 0, server, UINT64_MAX, &key));
-    forge(&f, &key, UINT64_MAX);
-    assert_not_used(&pair, &f);
-    assert_status(haul_pool_revoke(pair.client_pool, &key), HAUL_STALE);
-    assert_not_used(&pair, &f); /* the same again: stale by now */
-
-    /* Somebody else's, and a payload that is not to be overwritten. */
-    assert_ok(haul_buf_give(test_alloc(pair.client_pool, LEN), 0, me, UINT64_MAX, &key));
-    forge(&f, &key, LEN);
-    assert_not_used(&pair, &f);
-    (void)!haul_pool_revoke(pair.client_pool, &key);
-    assert_ok(haul_buf_give(test_alloc(pair.client_pool, LEN), 10, me, UINT64_MAX, &key));
-    forge(&f, &key, LEN);
-    assert_not_used(&pair, &f);
-    assert_ok(haul_buf_claim(pair.client_pool, &key, 10, &buf));
-    haul_buf_release(buf);
-
-    /* No such pool or buffer, an offset; nothing at all, and garbage. */
-    haul_key bad = key;
-    bad.pool_id++;
-    forge(&f, &bad, LEN);
-    assert_not_used(&pair, &f);
-    bad = key;
-    bad.index = UINT32_MAX;
-    forge(&f, &bad, LEN);
-    assert_not_used(&pair, &f);
-    bad = key;
-    bad.offset = UINT64_MAX;
-    forge(&f, &bad, LEN);
-    assert_not_used(&pair, &f);
-    for (size_t n = 0; n < sizeof(f.lend); n = 3 * n + 1) {
-        memset(f.lend, 0xff, sizeof(f.lend));
-        f.n_lend = n;
-        assert_not_used(&pair, &f);
-    }
-    test_pair_close(&pair);
 }
 
 /* ---- Many at once ---- */
@@ -502,7 +377,6 @@ int main(void)
         cmocka_unit_test(a_late_answer_in_time),
         cmocka_unit_test(the_client_dies),
         cmocka_unit_test(the_server_dies),
-        cmocka_unit_test(nothing_of_a_loan_is_believed),
         cmocka_unit_test(many_callers_lend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,35 +21,6 @@
 #define SHORT   1000000000 /* a deadline that is meant to pass */
 #define FOREVER 60000000000
 
-/* ---- Nothing else in the pool ---- */
-
-typedef struct hoard {
-    haul_buf *bufs[8];
-    unsigned n;
-} hoard;
-
-/* Take whatever could hold an answer. */
-static hoard take_rest(haul_pool *pool)
-{
-    hoard h = {0};
-    while (h.n < 8 && haul_buf_alloc(pool, LEN, NULL, &h.bufs[h.n]) == HAUL_OK) {
-        h.n++;
-    }
-    while (h.n < 8 && haul_buf_alloc(pool, 200000, NULL, &h.bufs[h.n]) == HAUL_OK) {
-        h.n++;
-    }
-    assert_true(h.n > 0 && h.n < 8);
-    return h;
-}
-
-static void give_up(hoard *h)
-{
-    for (unsigned i = 0; i < h->n; i++) {
-        haul_buf_release(h->bufs[i]);
-    }
-    h->n = 0;
-}
-
 /* ---- Calls ---- */
 
 typedef struct question {
@@ -115,7 +86,7 @@ static void one_buffer_for_many_answers(void **state)
     test_pair_open(&pair, NULL);
     haul_buf *buf = q.buf = test_alloc(pair.client_pool, LEN);
     haul_reply_free(call(&pair, &q, HAUL__TEST__MODE__MODE_PUT, LEN)); /* proves the lane */
-    hoard h = take_rest(pair.client_pool);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     uint64_t allocations = test_class_info(pair.client_pool, 1).allocations;
     for (int i = 0; i < 20; i++) {
         haul_reply *reply = call(&pair, &q, HAUL__TEST__MODE__MODE_PUT, LEN);
@@ -125,7 +96,7 @@ static void one_buffer_for_many_answers(void **state)
     }
     assert_int_equal(test_class_info(pair.client_pool, 1).allocations, allocations);
     haul_buf_release(q.buf);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -174,7 +145,7 @@ static void room_for_calls_of_a_queue(void **state)
     test_pair_open(&pair, NULL);
     assert_ok(haul_queue_create(&queue));
     q.buf = test_alloc(pair.client_pool, LEN);
-    hoard h = take_rest(pair.client_pool);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     haul_buf_release(q.buf);
     for (int i = 0; i < 10; i++) {
         ask(&q, HAUL__TEST__MODE__MODE_PUT, LEN, 0);
@@ -187,7 +158,7 @@ static void room_for_calls_of_a_queue(void **state)
         assert_int_equal(haul_reply_path(reply), HAUL_PATH_SHM);
         haul_reply_free(reply);
     }
-    give_up(&h);
+    test_hoard_release(&h);
     haul_queue_destroy(queue);
     test_pair_close(&pair);
 }
@@ -221,14 +192,14 @@ static void a_server_that_does_not_want_it(void **state)
     question q;
     test_pair_open(&pair, NULL);
     haul_buf *buf = q.buf = test_alloc(pair.client_pool, LEN);
-    hoard h = take_rest(pair.client_pool);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         haul_reply_free(call(&pair, &q, modes[i], 0));
         assert_ptr_equal(q.buf, buf);
         assert_non_null(haul_buf_data(buf));
     }
     haul_buf_release(q.buf);
-    give_up(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -337,12 +308,12 @@ static void end_early(Haul__Test__Mode mode, bool by_deadline, bool spare, bool 
     haul_queue *queue;
     question q;
     question *done;
-    hoard h = {0};
+    test_hoard h = {0};
     test_pair_open(&pair, NULL);
     assert_ok(haul_queue_create(&queue));
     haul_buf *buf = q.buf = test_alloc(pair.client_pool, LEN);
     if (!spare) {
-        h = take_rest(pair.client_pool);
+        h = test_hoard_take(pair.client_pool, LEN, 0);
     }
     start(&pair, queue, &q, mode, by_deadline ? SHORT : 0);
     test_service_wait_held(&pair.service);
@@ -363,7 +334,7 @@ static void end_early(Haul__Test__Mode mode, bool by_deadline, bool spare, bool 
     test_service_wait_cancelled(&pair.service);
     test_service_let_go(&pair.service);
     haul_queue_destroy(queue);
-    give_up(&h);
+    test_hoard_release(&h);
     haul_server_stop(pair.server, 0);
     test_pair_close(&pair);
 }
@@ -436,30 +407,6 @@ static void the_server_dies(void **state)
     }
 }
 
-/* The client is killed in the same places. */
-static void the_client_dies(void **state)
-{
-    (void)state;
-    static const Haul__Test__Mode modes[] = {HAUL__TEST__MODE__MODE_HOLD,
-                                             HAUL__TEST__MODE__MODE_TAKE_HOLD,
-                                             HAUL__TEST__MODE__MODE_PUT_HOLD};
-    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-        test_pair pair;
-        transport_peer p;
-        char mode[8];
-        test_pair_open(&pair, NULL);
-        (void)snprintf(mode, sizeof(mode), "%d", (int)modes[i]);
-        transport_peer_start(&p, "lend-own", haul_pool_name(pair.server_pool), pair.address, mode);
-        test_service_wait_held(&pair.service);
-        transport_peer_kill(&p);
-        test_service_wait_cancelled(&pair.service);
-        test_service_let_go(&pair.service);
-        haul_server_stop(pair.server, 0); /* returns when the call is over */
-        assert_ok(haul_pool_reap(pair.server_pool, NULL, NULL));
-        test_pair_close(&pair);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,7 +422,6 @@ int main(void)
         cmocka_unit_test(a_call_that_ends_before_the_claim),
         cmocka_unit_test(a_call_that_ends_while_it_is_written),
         cmocka_unit_test(the_server_dies),
-        cmocka_unit_test(the_client_dies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,38 +124,13 @@ static void not_by_key_without_a_lane(void **state)
 
 /* ---- An exhausted pool ---- */
 
-typedef struct hoard {
-    haul_buf *bufs[64];
-    unsigned n;
-} hoard;
-
-/* Take every buffer that the pool can have. */
-static void take_all(test_pair *pair, hoard *h)
-{
-    h->n = 0;
-    while (h->n < 64 && haul_buf_alloc(pair->client_pool, 1, NULL, &h->bufs[h->n]) == HAUL_OK) {
-        h->n++;
-    }
-    while (h->n < 64 && haul_buf_alloc(pair->client_pool, LARGE * 10, NULL, &h->bufs[h->n]) == 0) {
-        h->n++;
-    }
-    assert_true(h->n > 0 && h->n < 64);
-}
-
-static void give_back(hoard *h)
-{
-    while (h->n > 0) {
-        haul_buf_release(h->bufs[--h->n]);
-    }
-}
-
 /* With the lane proven, and then no buffer left. */
-static void open_exhausted(test_pair *pair, hoard *h, haul_channel_opts *channel)
+static void open_exhausted(test_pair *pair, test_hoard *h, haul_channel_opts *channel)
 {
     const test_pair_opts opts = {.key_threshold_bytes = THRESHOLD, .channel = channel};
     test_pair_open(pair, &opts);
     assert_path(pair, LARGE, NULL, HAUL_PATH_SHM);
-    take_all(pair, h);
+    *h = test_hoard_take(pair->client_pool, 1, 0);
 }
 
 static void assert_ends(test_pair *pair, const haul_call_opts *opts, grpc_status_code code,
@@ -172,7 +147,7 @@ static void exhausted_goes_inline(void **state)
     (void)state;
     const haul_call_opts fail = {.struct_size = sizeof(fail), .if_exhausted = HAUL_EXHAUSTED_FAIL};
     test_pair pair;
-    hoard h;
+    test_hoard h;
     open_exhausted(&pair, &h, NULL);
     assert_ends(&pair, NULL, GRPC_STATUS_OK, HAUL_PATH_INLINE);
     assert_int_equal(stats_of(&pair).n_exhausted, 1);
@@ -180,7 +155,7 @@ static void exhausted_goes_inline(void **state)
     assert_ends(&pair, &fail, GRPC_STATUS_RESOURCE_EXHAUSTED, HAUL_PATH_NONE);
     assert_int_equal(test_service_entered(&pair.service), entered); /* nothing was sent */
     assert_int_equal(stats_of(&pair).n_exhausted, 2);
-    give_back(&h);
+    test_hoard_release(&h);
     assert_path(&pair, LARGE, &fail, HAUL_PATH_SHM);
     test_pair_close(&pair);
 }
@@ -192,11 +167,11 @@ static void exhausted_fails_where_the_channel_says_so(void **state)
     const haul_call_opts go_inline = {.struct_size = sizeof(go_inline),
                                       .if_exhausted = HAUL_EXHAUSTED_INLINE};
     test_pair pair;
-    hoard h;
+    test_hoard h;
     open_exhausted(&pair, &h, &channel);
     assert_ends(&pair, NULL, GRPC_STATUS_RESOURCE_EXHAUSTED, HAUL_PATH_NONE);
     assert_ends(&pair, &go_inline, GRPC_STATUS_OK, HAUL_PATH_INLINE);
-    give_back(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -211,7 +186,7 @@ static void a_larger_class_only_if_allowed(void **state)
     test_pair pair;
     test_pair_open(&pair, &opts);
     assert_path(&pair, 10, NULL, HAUL_PATH_SHM);
-    hoard h = {0};
+    test_hoard h = {0};
     while (haul_buf_alloc(pair.client_pool, 1, &alloc, &h.bufs[h.n]) == HAUL_OK) {
         h.n++;
     }
@@ -221,7 +196,7 @@ static void a_larger_class_only_if_allowed(void **state)
     reply = send_bytes(&pair, 10, &with);
     assert_int_equal(haul_reply_request_path(reply), HAUL_PATH_SHM);
     haul_reply_free(reply);
-    give_back(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -266,12 +241,12 @@ static void a_call_waits_for_a_buffer(void **state)
 {
     (void)state;
     test_pair pair;
-    hoard h;
+    test_hoard h;
     pthread_t thread;
     open_exhausted(&pair, &h, NULL);
     waiting w = {.pair = &pair};
     start_waiting(&w, &thread);
-    give_back(&h);
+    test_hoard_release(&h);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_status(w.status, HAUL_OK);
     assert_int_equal(w.code, GRPC_STATUS_OK);
@@ -285,12 +260,12 @@ static void nobody_waits_past_his_deadline(void **state)
     const haul_call_opts opts = {
         .struct_size = sizeof(opts), .alloc = &forever, .timeout_ns = 30000000};
     test_pair pair;
-    hoard h;
+    test_hoard h;
     open_exhausted(&pair, &h, NULL);
     haul_reply *reply = send_bytes(&pair, LARGE, &opts);
     assert_int_equal(haul_reply_code(reply), GRPC_STATUS_DEADLINE_EXCEEDED);
     haul_reply_free(reply);
-    give_back(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -298,7 +273,7 @@ static void closing_ends_the_wait(void **state)
 {
     (void)state;
     test_pair pair;
-    hoard h;
+    test_hoard h;
     pthread_t thread;
     open_exhausted(&pair, &h, NULL);
     waiting w = {.pair = &pair};
@@ -307,7 +282,7 @@ static void closing_ends_the_wait(void **state)
     pair.channel = NULL;
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(w.status != HAUL_OK || w.code == GRPC_STATUS_CANCELLED);
-    give_back(&h);
+    test_hoard_release(&h);
     test_pair_close(&pair);
 }
 
@@ -335,14 +310,14 @@ static void answers_in_ordinary_memory(void **state)
     const test_pair_opts opts = {.server = &server};
     const test_pair_opts apart = {.server = &server, .client_without_pool = true};
     test_pair pair;
-    hoard h;
+    test_hoard h;
     test_pair_open(&pair, &opts);
     assert_answer(&pair, THRESHOLD - 1, HAUL_PATH_INLINE);
     assert_answer(&pair, THRESHOLD, HAUL_PATH_SHM);
     assert_answer(&pair, LARGE, HAUL_PATH_SHM);
-    take_all(&pair, &h);
+    h = test_hoard_take(pair.client_pool, 1, 0);
     assert_answer(&pair, LARGE, HAUL_PATH_INLINE);
-    give_back(&h);
+    test_hoard_release(&h);
     haul_server_stats stats = {.struct_size = sizeof(stats)};
     assert_ok(haul_server_get_stats(pair.server, &stats));
     assert_int_equal(stats.n_copied, 2);

@@ -41,23 +41,6 @@ static void finish(haul_stream *stream, haul_path path)
     haul_reply_free(reply);
 }
 
-/* Take whatever the pool has. */
-static unsigned take_all(haul_pool *pool, haul_buf *bufs[8])
-{
-    unsigned n = 0;
-    while (n < 8 && haul_buf_alloc(pool, LEN, NULL, &bufs[n]) == HAUL_OK) {
-        n++;
-    }
-    return n;
-}
-
-static void give_up(haul_buf *bufs[8], unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        haul_buf_release(bufs[i]);
-    }
-}
-
 static haul_channel_stats client_stats(const stream_pair *pair)
 {
     haul_channel_stats stats = {.struct_size = sizeof(stats)};
@@ -224,15 +207,14 @@ static void inline_if_the_pool_is_exhausted(void **state)
 {
     (void)state;
     stream_pair pair;
-    haul_buf *bufs[8];
     stream_pair_open(&pair, &few);
     haul_stream *stream = stream_open(&pair, STREAM_CHAT, NULL);
-    unsigned n = take_all(pair.client_pool, bufs);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     assert_ok(send_one(stream, 0, LEN));
     stream_expect(stream, 0, LEN, 1, HAUL_PATH_INLINE); /* the server had none either */
     assert_int_equal(client_stats(&pair).n_exhausted, 1);
     assert_int_equal(server_stats(&pair).n_exhausted, 1);
-    give_up(bufs, n);
+    test_hoard_release(&h);
     finish(stream, HAUL_PATH_INLINE);
     stream_pair_close(&pair);
 }
@@ -241,14 +223,13 @@ static void an_error_if_that_is_asked_for(void **state)
 {
     (void)state;
     stream_pair pair;
-    haul_buf *bufs[8];
     const haul_stream_opts opts = {.struct_size = sizeof(opts),
                                    .if_exhausted = HAUL_EXHAUSTED_FAIL};
     stream_pair_open(&pair, &few);
     haul_stream *stream = stream_open(&pair, STREAM_CHAT, &opts);
-    unsigned n = take_all(pair.client_pool, bufs);
+    test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
     assert_status(send_one(stream, 0, LEN), HAUL_EXHAUSTED);
-    give_up(bufs, n);
+    test_hoard_release(&h);
     assert_ok(send_one(stream, 1, LEN)); /* nothing was sent, and the stream is as it was */
     stream_expect(stream, 1, LEN, 1, HAUL_PATH_SHM);
     stream_finish(stream, GRPC_STATUS_OK);
@@ -291,7 +272,6 @@ static void a_wait_for_a_buffer(void **state)
     const haul_stream_opts opts = {.struct_size = sizeof(opts), .alloc = &alloc};
     const haul_stream_opts odd = {.struct_size = sizeof(odd), .alloc = &(haul_alloc_opts){0}};
     stream_pair pair;
-    haul_buf *bufs[8];
     haul_stream *stream;
     sender s;
     stream_pair_open(&pair, &few);
@@ -300,7 +280,7 @@ static void a_wait_for_a_buffer(void **state)
                   HAUL_INVALID);
     for (int cancelled = 0; cancelled < 2; cancelled++) {
         stream = stream_open(&pair, STREAM_CHAT, &opts);
-        unsigned n = take_all(pair.client_pool, bufs);
+        test_hoard h = test_hoard_take(pair.client_pool, LEN, 0);
         start(&s, stream, 1);
         while (test_class_info(pair.client_pool, 0).n_waiting == 0) {
             (void)sched_yield();
@@ -308,10 +288,10 @@ static void a_wait_for_a_buffer(void **state)
         if (cancelled) {
             haul_stream_cancel(stream);
             assert_status(join(&s), HAUL_END);
-            give_up(bufs, n);
+            test_hoard_release(&h);
             stream_finish(stream, GRPC_STATUS_CANCELLED);
         } else {
-            give_up(bufs, n);
+            test_hoard_release(&h);
             assert_ok(join(&s));
             stream_expect(stream, 0, LEN, 1, HAUL_PATH_SHM);
             stream_finish(stream, GRPC_STATUS_OK);

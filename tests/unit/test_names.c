@@ -18,15 +18,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    assert_ok(haul_pool_reap(*state, NULL, NULL));
-    assert_all_free(*state);
-    assert_audit_clean(*state);
-    test_pool_destroy(*state);
-    return 0;
-}
-
 static void assert_reads(haul_pool *pool, const char *name, uint8_t byte)
 {
     haul_key key;
@@ -203,7 +194,7 @@ static void of_two_publishers_one_has_the_name(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown_reaped)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(a_published_buffer_is_found_until_it_is_released),
         IN_A_POOL(a_persistent_one_is_found_until_it_is_withdrawn),

@@ -19,14 +19,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    assert_all_free(*state);
-    assert_audit_clean(*state);
-    test_pool_destroy(*state);
-    return 0;
-}
-
 /* ---- The life of a buffer ------------------------------------------------------------------ */
 
 static void bytes_shared_are_the_bytes_attached(void **state)
@@ -479,7 +471,7 @@ static void info_says_who_has_what(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(bytes_shared_are_the_bytes_attached),
         IN_A_POOL(a_reader_outlives_the_owner),

@@ -23,14 +23,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    assert_all_free(*state);
-    assert_audit_clean(*state);
-    test_pool_destroy(*state);
-    return 0;
-}
-
 /* ---- Threads ------------------------------------------------------------------------------- */
 
 /* What a thread found wrong, as its result. */
@@ -213,7 +205,7 @@ static void a_buffer_used_before_needs_no_system_call(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(threads_cycle_buffers_of_their_own),
         IN_A_POOL(threads_pin_one_buffer),
