@@ -44,6 +44,9 @@ void assert_audit_clean(haul_pool *pool);
 /* Every buffer that exists is free. */
 void assert_all_free(haul_pool *pool);
 
+/* After a reap every buffer is free and the audit finds nothing. */
+void assert_reaped(haul_pool *pool);
+
 /* Buffers of class @c that are free. */
 uint32_t test_free_count(haul_pool *pool, uint32_t c);
 

@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pool_test.h"
-
 void transport_peer_start(transport_peer *p, const char *role, const char *pool,
                           const char *address, const char *mode)
 {
@@ -36,6 +34,29 @@ void transport_peer_start(transport_peer *p, const char *role, const char *pool,
     p->to = in[1];
     p->from = fdopen(out[0], "r");
     assert_non_null(p->from);
+}
+
+void transport_peer_serve(transport_peer *p, const haul_pool *pool, const char *tag,
+                          char out_address[128])
+{
+    char path[100];
+    test_socket_path(path, sizeof(path), tag);
+    (void)snprintf(out_address, 128, "unix:%s", path);
+    transport_peer_start(p, "serve", haul_pool_name(pool), out_address, NULL);
+    transport_peer_expect(p, "ready");
+}
+
+void transport_peer_remove_socket(const char *address)
+{
+    assert_int_equal(unlink(address + strlen("unix:")), 0);
+}
+
+void transport_peer_call(transport_peer *p, const char *role, const test_pair *pair,
+                         Haul__Test__Mode mode)
+{
+    char text[8];
+    (void)snprintf(text, sizeof(text), "%d", (int)mode);
+    transport_peer_start(p, role, haul_pool_name(pair->server_pool), pair->address, text);
 }
 
 void transport_peer_expect(transport_peer *p, const char *word)

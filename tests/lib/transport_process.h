@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "transport_test.h"
+
 typedef struct transport_peer {
     pid_t pid;
     int to;
@@ -18,6 +20,17 @@ typedef struct transport_peer {
 /* @address and @mode may be NULL. */
 void transport_peer_start(transport_peer *p, const char *role, const char *pool,
                           const char *address, const char *mode);
+
+/* A server, ready, at a socket of this process' (test_socket_path(, , @tag)). */
+void transport_peer_serve(transport_peer *p, const haul_pool *pool, const char *tag,
+                          char out_address[128]);
+
+/* Remove the socket that such a server has left, which was killed. */
+void transport_peer_remove_socket(const char *address);
+
+/* A client of the pair's server, in a role that takes a mode. */
+void transport_peer_call(transport_peer *p, const char *role, const test_pair *pair,
+                         Haul__Test__Mode mode);
 
 /* Wait for the line @word. */
 void transport_peer_expect(transport_peer *p, const char *word);

@@ -250,21 +250,33 @@ static void a_deadline_does_not_touch_what_is_claimed(void **state)
 
 /* ---- Death --------------------------------------------------------------------------------- */
 
+typedef struct lender {
+    peer peer;
+    uint32_t slot;
+    char key[HAUL_KEY_TEXT_BYTES];
+} lender;
+
+/* Another process lends a buffer to @to. */
+static void lend_by_peer(lender *l, haul_pool *pool, uint32_t to)
+{
+    l->peer = join(pool);
+    l->slot = slot_of(&l->peer);
+    assert_ok(peer_call(&l->peer, "alloc 0 100"));
+    assert_ok(peer_call(&l->peer, "give 0 0 %u " FOREVER, to));
+    (void)snprintf(l->key, sizeof(l->key), "%.127s", l->peer.answer);
+}
+
 static void the_lender_dies_after_lending(void **state)
 {
     haul_pool *pool = *state;
-    char key[HAUL_KEY_TEXT_BYTES];
-    peer lender = join(pool);
     peer p = join(pool);
-    uint32_t lender_slot = slot_of(&lender);
-    assert_ok(peer_call(&lender, "alloc 0 100"));
-    assert_ok(peer_call(&lender, "give 0 0 %u " FOREVER, slot_of(&p)));
-    (void)snprintf(key, sizeof(key), "%.127s", lender.answer);
-    (void)peer_kill(&lender);
+    lender l;
+    lend_by_peer(&l, pool, slot_of(&p));
+    (void)peer_kill(&l.peer);
     assert_ok(haul_pool_reap(pool, NULL, NULL));
-    assert_ok(peer_call(&p, "claim-empty 0 %s", key)); /* its death takes nothing from others */
+    assert_ok(peer_call(&p, "claim-empty 0 %s", l.key)); /* its death takes nothing from others */
     assert_ok(peer_call(&p, "fill 0 1"));
-    assert_status(peer_call(&p, "give 0 100 %u " FOREVER, lender_slot), HAUL_PEER_GONE);
+    assert_status(peer_call(&p, "give 0 100 %u " FOREVER, l.slot), HAUL_PEER_GONE);
     assert_ok(peer_call(&p, "release 0"));
     peer_stop(&p);
 }
@@ -273,16 +285,12 @@ static void the_lender_dies_after_lending(void **state)
 static void the_lender_dies_before_it_gets_it_back(void **state)
 {
     haul_pool *pool = *state;
-    char key[HAUL_KEY_TEXT_BYTES];
-    peer lender = join(pool);
     peer p = join(pool);
-    uint32_t lender_slot = slot_of(&lender);
-    assert_ok(peer_call(&lender, "alloc 0 100"));
-    assert_ok(peer_call(&lender, "give 0 0 %u " FOREVER, slot_of(&p)));
-    (void)snprintf(key, sizeof(key), "%.127s", lender.answer);
-    assert_ok(peer_call(&p, "claim-empty 0 %s", key));
-    (void)peer_kill(&lender);
-    assert_ok(peer_call(&p, "give 0 100 %u " FOREVER, lender_slot));
+    lender l;
+    lend_by_peer(&l, pool, slot_of(&p));
+    assert_ok(peer_call(&p, "claim-empty 0 %s", l.key));
+    (void)peer_kill(&l.peer);
+    assert_ok(peer_call(&p, "give 0 100 %u " FOREVER, l.slot));
     assert_int_equal(test_class_info(pool, 0).n_given, 1);
     assert_ok(haul_pool_reap(pool, NULL, NULL));
     assert_all_free(pool);

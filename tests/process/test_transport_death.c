@@ -9,21 +9,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "transport_process.h"
 #include "transport_raw.h"
 #include "transport_test.h"
 
 #define LEN 50000
-
-static void assert_reaped(haul_pool *pool)
-{
-    assert_ok(haul_pool_reap(pool, NULL, NULL));
-    assert_all_free(pool);
-    assert_audit_clean(pool);
-}
 
 static void the_client_while_filling(void **state)
 {
@@ -45,9 +36,7 @@ static void the_client_after_sending(void **state)
     test_pair pair;
     test_pair_open(&pair, NULL);
     transport_peer p;
-    char mode[8];
-    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_HOLD);
-    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_call(&p, "call", &pair, HAUL__TEST__MODE__MODE_HOLD);
     transport_peer_expect(&p, "called");
     test_service_wait_held(&pair.service);
     transport_peer_kill(&p);
@@ -67,9 +56,7 @@ static void the_client_before_its_answer(void **state)
     test_pair pair;
     test_pair_open(&pair, NULL);
     transport_peer p;
-    char mode[8];
-    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT_HOLD);
-    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_call(&p, "call", &pair, HAUL__TEST__MODE__MODE_PUT_HOLD);
     test_service_wait_held(&pair.service);
     assert_true(pair.service.held_has_out);
     assert_int_equal(test_class_info(pair.server_pool, 1).n_given, 1);
@@ -88,9 +75,7 @@ static void the_client_with_an_answer(void **state)
     test_pair pair;
     test_pair_open(&pair, NULL);
     transport_peer p;
-    char mode[8];
-    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_PUT);
-    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_call(&p, "call", &pair, HAUL__TEST__MODE__MODE_PUT);
     transport_peer_expect(&p, "called");
     transport_peer_expect(&p, "answered");
     assert_int_equal(test_free_count(pair.server_pool, 1), 0);
@@ -119,20 +104,6 @@ static void *call_hold(void *arg)
     return NULL;
 }
 
-static void start_server(transport_peer *p, haul_pool *pool, char *address, size_t size)
-{
-    char path[100];
-    test_socket_path(path, sizeof(path), "death");
-    (void)snprintf(address, size, "unix:%s", path);
-    transport_peer_start(p, "serve", haul_pool_name(pool), address, NULL);
-    transport_peer_expect(p, "ready");
-}
-
-static void remove_socket(const char *address)
-{
-    assert_int_equal(unlink(address + strlen("unix:")), 0);
-}
-
 /* The call fails, and the client still owns its buffer and what is in it. */
 static void the_server_while_reading(void **state)
 {
@@ -140,7 +111,7 @@ static void the_server_while_reading(void **state)
     haul_pool *pool = test_pool_create("death");
     char address[128];
     transport_peer p;
-    start_server(&p, pool, address, sizeof(address));
+    transport_peer_serve(&p, pool, "death", address);
     client c = {.pool = pool};
     haul_payload_out out;
     haul_buf *buf = test_payload(pool, LEN, 1, &out);
@@ -164,7 +135,7 @@ static void the_server_while_reading(void **state)
     haul_buf_release(buf);
     assert_reaped(pool);
     test_pool_destroy(pool);
-    remove_socket(address);
+    transport_peer_remove_socket(address);
 }
 
 /* What it gave is claimed as if it were alive. */
@@ -176,7 +147,7 @@ static void the_server_after_giving(void **state)
     char accept[64];
     uint8_t bytes[64];
     transport_peer p;
-    start_server(&p, pool, address, sizeof(address));
+    transport_peer_serve(&p, pool, "death", address);
     (void)snprintf(accept, sizeof(accept), "%016" PRIx64 ".%" PRIu32, haul_pool_id(pool),
                    haul_pool_participant(pool));
     Haul__Test__ExchangeRequest message = HAUL__TEST__EXCHANGE_REQUEST__INIT;
@@ -208,7 +179,7 @@ static void the_server_after_giving(void **state)
     haul__test__exchange_response__free_unpacked(response, NULL);
     assert_reaped(pool);
     test_pool_destroy(pool);
-    remove_socket(address);
+    transport_peer_remove_socket(address);
 }
 
 int main(void)

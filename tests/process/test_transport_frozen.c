@@ -8,10 +8,6 @@
  * it. The server is transport_peer, a process of its own.
  */
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <shorthaul/queue.h>
 
 #include "transport/deadline.h"
@@ -24,7 +20,6 @@
 typedef struct scene {
     haul_pool *pool;
     transport_peer p;
-    char path[100];
     char address[128];
     haul_channel *channel;
     haul_key key;
@@ -78,10 +73,7 @@ static void assert_works(const scene *s)
 static void set_up(scene *s)
 {
     *s = (scene){.pool = test_pool_create_large("frozen")};
-    test_socket_path(s->path, sizeof(s->path), "frozen");
-    (void)snprintf(s->address, sizeof(s->address), "unix:%s", s->path);
-    transport_peer_start(&s->p, "serve", haul_pool_name(s->pool), s->address, NULL);
-    transport_peer_expect(&s->p, "ready");
+    transport_peer_serve(&s->p, s->pool, "frozen", s->address);
     const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = s->pool};
     assert_ok(haul_channel_open(s->address, &opts, &s->channel, NULL));
     s->buf = test_alloc(s->pool, LEN);
@@ -93,11 +85,9 @@ static void set_up(scene *s)
 static void tear_down(scene *s)
 {
     transport_peer_kill(&s->p);
-    assert_int_equal(unlink(s->path), 0);
+    transport_peer_remove_socket(s->address);
     haul_buf_release(s->buf);
-    assert_ok(haul_pool_reap(s->pool, NULL, NULL));
-    assert_all_free(s->pool);
-    assert_audit_clean(s->pool);
+    assert_reaped(s->pool);
     test_pool_destroy(s->pool);
 }
 

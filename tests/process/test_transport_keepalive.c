@@ -7,10 +7,6 @@
  * SIGSTOP while a call is under way, and it is as useful as before when it goes on.
  */
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "transport/deadline.h"
 #include "transport_process.h"
 #include "transport_test.h"
@@ -43,16 +39,12 @@ static void a_frozen_server(void **state)
     const haul_channel_opts opts = {.struct_size = sizeof(opts),
                                     .keepalive_interval_ns = 100 * MS,
                                     .keepalive_timeout_ns = 200 * MS};
-    char path[100];
     char address[128];
     transport_peer p;
     pthread_t thread;
     haul_pool *pool = test_pool_create("keepalive");
     caller c = {.mode = HAUL__TEST__MODE__MODE_HOLD};
-    test_socket_path(path, sizeof(path), "keepalive");
-    (void)snprintf(address, sizeof(address), "unix:%s", path);
-    transport_peer_start(&p, "serve", haul_pool_name(pool), address, NULL);
-    transport_peer_expect(&p, "ready");
+    transport_peer_serve(&p, pool, "keepalive", address);
     assert_ok(haul_channel_open(address, &opts, &c.channel, NULL));
     assert_int_equal(pthread_create(&thread, NULL, call, &c), 0);
     transport_peer_expect(&p, "held");
@@ -75,7 +67,7 @@ static void a_frozen_server(void **state)
     haul_reply_free(c.reply);
     haul_channel_close(c.channel);
     transport_peer_kill(&p);
-    assert_int_equal(unlink(path), 0);
+    transport_peer_remove_socket(address);
     assert_ok(haul_pool_reap(pool, NULL, NULL));
     test_pool_destroy(pool);
 }
@@ -87,12 +79,10 @@ static void a_frozen_client(void **state)
     const haul_server_opts server = {.keepalive_interval_ns = 100 * MS,
                                      .keepalive_timeout_ns = 200 * MS};
     const test_pair_opts opts = {.server = &server};
-    char mode[8];
     test_pair pair;
     transport_peer p;
     test_pair_open(&pair, &opts);
-    (void)snprintf(mode, sizeof(mode), "%d", HAUL__TEST__MODE__MODE_HOLD);
-    transport_peer_start(&p, "call", haul_pool_name(pair.server_pool), pair.address, mode);
+    transport_peer_call(&p, "call", &pair, HAUL__TEST__MODE__MODE_HOLD);
     transport_peer_expect(&p, "called");
     test_service_wait_held(&pair.service);
     transport_peer_freeze(&p);

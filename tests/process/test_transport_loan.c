@@ -7,10 +7,6 @@
  * back what; where a side dies it is a process of its own that is killed.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "transport_process.h"
 #include "transport_test.h"
 
@@ -267,21 +263,12 @@ static void a_late_answer_in_time(void **state)
 
 /* ---- Death ---- */
 
-static void assert_reaped(haul_pool *pool)
-{
-    assert_ok(haul_pool_reap(pool, NULL, NULL));
-    assert_all_free(pool);
-    assert_audit_clean(pool);
-}
-
 static void client_dies(const char *role, Haul__Test__Mode mode)
 {
     test_pair pair;
     transport_peer p;
-    char text[8];
     test_pair_open(&pair, NULL);
-    (void)snprintf(text, sizeof(text), "%d", (int)mode);
-    transport_peer_start(&p, role, haul_pool_name(pair.server_pool), pair.address, text);
+    transport_peer_call(&p, role, &pair, mode);
     test_service_wait_held(&pair.service);
     transport_peer_kill(&p);
     test_service_wait_cancelled(&pair.service);
@@ -315,11 +302,7 @@ static void the_server_dies(void **state)
         test_pair pair = {.client_pool = pool};
         transport_peer p;
         caller c;
-        char path[100];
-        test_socket_path(path, sizeof(path), "loan");
-        (void)snprintf(pair.address, sizeof(pair.address), "unix:%s", path);
-        transport_peer_start(&p, "serve", haul_pool_name(pool), pair.address, NULL);
-        transport_peer_expect(&p, "ready");
+        transport_peer_serve(&p, pool, "loan", pair.address);
         const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
         assert_ok(haul_channel_open(pair.address, &opts, &pair.channel, NULL));
         start(&c, &pair, modes[i], 0);
@@ -331,7 +314,7 @@ static void the_server_dies(void **state)
         haul_channel_close(pair.channel);
         assert_reaped(pool);
         test_pool_destroy(pool);
-        assert_int_equal(remove(path), 0);
+        transport_peer_remove_socket(pair.address);
     }
 }
 

@@ -7,7 +7,6 @@
  * queue alike. Every test ends with a free pool and a clean audit.
  */
 
-#include <stdio.h>
 #include <string.h>
 
 #include <shorthaul/queue.h>
@@ -372,11 +371,7 @@ static void the_server_dies(void **state)
         question q;
         question *done;
         test_pair pair = {.client_pool = pool};
-        char path[100];
-        test_socket_path(path, sizeof(path), "loanown");
-        (void)snprintf(pair.address, sizeof(pair.address), "unix:%s", path);
-        transport_peer_start(&p, "serve", haul_pool_name(pool), pair.address, NULL);
-        transport_peer_expect(&p, "ready");
+        transport_peer_serve(&p, pool, "loanown", pair.address);
         const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
         assert_ok(haul_channel_open(pair.address, &opts, &pair.channel, NULL));
         assert_ok(haul_queue_create(&queue));
@@ -403,7 +398,7 @@ static void the_server_dies(void **state)
         assert_all_free(pool);
         assert_audit_clean(pool);
         test_pool_destroy(pool);
-        assert_int_equal(remove(path), 0);
+        transport_peer_remove_socket(pair.address);
     }
 }
 
