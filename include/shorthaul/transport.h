@@ -147,6 +147,10 @@ typedef struct haul_server_opts {
     uint32_t n_streams_waiting; /* streams that may wait for one of them; any more are refused
                                  * with RESOURCE_EXHAUSTED; 0 = 64 */
     uint32_t stream_window; /* buffers that may be on their way to one caller unclaimed; 0 = 16 */
+
+    bool
+        no_trunk; /* do not offer clients one stream for their short calls (docs/adr/0012); nor does
+                    * a server whose max_streams is below 8 or max_message_bytes below 256 KiB */
 } haul_server_opts;
 
 /*
@@ -376,6 +380,9 @@ typedef struct haul_channel_opts {
      * HAUL_ALLOC_DEFAULT, without waiting. Nobody waits past the call's deadline. */
     const haul_alloc_opts *alloc;
     haul_if_exhausted if_exhausted; /* and if none can be had */
+
+    bool no_trunk; /* make every call as one of gRPC's, also short ones to servers that offer one
+                    * stream for all of them (docs/adr/0012), which halves what such a call costs */
 } haul_channel_opts;
 
 /*

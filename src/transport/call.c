@@ -63,6 +63,9 @@ static void release(haul_call *call)
     haul__metadata_set_fini(&call->metadata_set);
     haul__metadata_list_fini(&call->answer_metadata[HAUL_METADATA_INITIAL]);
     haul__metadata_list_fini(&call->answer_metadata[HAUL_METADATA_TRAILING]);
+    if (call->carried.carrier) {
+        haul__carrier_leave(call);
+    }
     grpc_call_unref(call->grpc);
 }
 
@@ -90,12 +93,7 @@ static void end(haul_call *call)
             haul__call_discard(call);
         }
     }
-    (void)pthread_mutex_lock(&server->mutex);
-    server->n_calls--;
-    if (server->phase == HAUL__SERVER_STOPPED) {
-        (void)pthread_cond_broadcast(&server->changed);
-    }
-    (void)pthread_mutex_unlock(&server->mutex);
+    haul__server_call_ended(server);
 }
 
 void haul__call_unref(haul_call *call)
@@ -180,6 +178,12 @@ void haul__call_run(haul_call *call)
     const haul__method *method = call->method;
     if (!method->service) {
         haul_call_fail(call, GRPC_STATUS_UNIMPLEMENTED, "unknown method");
+        return;
+    }
+    if (call->carried.carrier &&
+        haul__metadata_bytes(call->metadata.metadata, call->metadata.count) >
+            call->server->max_metadata_bytes) {
+        haul_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "more metadata than allowed");
         return;
     }
     haul__call_read_metadata(call);

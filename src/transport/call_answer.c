@@ -239,6 +239,10 @@ static bool on_sent(haul__tag *tag, bool ok)
  * then the batch does that too, which saves one of its own. */
 static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text)
 {
+    if (call->carried.carrier) {
+        haul__carrier_answer(call, code, text);
+        return;
+    }
     grpc_metadata ours[HAUL__METADATA_SPARE];
     grpc_op ops[4] = {0};
     haul__call_initial_metadata(call, &ops[0]);

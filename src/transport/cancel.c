@@ -102,7 +102,7 @@ void haul__cancel_leave(haul__flight *flight)
 static bool cancel_one(haul_cancel *cancel)
 {
     haul_channel *channel = NULL;
-    grpc_call *call = NULL;
+    haul__grip grip = {0};
     (void)pthread_mutex_lock(&cancel->mutex);
     cancel->triggered = true;
     haul__flight *flight = cancel->flights;
@@ -110,17 +110,14 @@ static bool cancel_one(haul_cancel *cancel)
         take_out(flight);
         channel = flight->channel;
         haul__channel_hold(channel);
-        call = haul__flight_cancel(channel, flight);
+        grip = haul__flight_cancel(channel, flight);
     }
     (void)pthread_mutex_unlock(&cancel->mutex);
     if (!channel) {
         return false;
     }
     haul__channel_wake(channel);
-    if (call) {
-        (void)grpc_call_cancel(call, NULL);
-        grpc_call_unref(call);
-    }
+    haul__grip_cancel(grip);
     haul__channel_drop(channel);
     return true;
 }

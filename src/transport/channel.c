@@ -27,6 +27,7 @@
 #include "transport/creds.h"
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
+#include "transport/trunk.h"
 
 #define CUT_NS  UINT64_C(500000000) /* for a server to read what it is being sent */
 #define POLL_NS UINT64_C(5000000)
@@ -105,6 +106,9 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
                 : (haul_alloc_opts){.struct_size = sizeof(*o.alloc), .policy = HAUL_ALLOC_DEFAULT};
     channel->if_exhausted = o.if_exhausted;
     channel->max_send_bytes = o.max_send_bytes;
+    channel->max_message_bytes = o.max_message_bytes;
+    channel->max_metadata_bytes = haul__metadata_bound(o.max_metadata_bytes);
+    channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes);
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
                        "%016" PRIx64 ".%" PRIu32, haul_pool_id(o.pool),
@@ -115,25 +119,20 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
 }
 
 /* One by one, because gRPC must not be called under our lock. */
-static void cancel_flights(haul_channel *channel)
+static bool cancel_one(haul_channel *channel)
 {
-    grpc_call *call;
-    do {
-        call = NULL;
-        (void)pthread_mutex_lock(&channel->mutex);
-        for (haul__flight *f = channel->flights; f && !call; f = f->next) {
-            if (f->grpc && !f->cancelled) {
-                f->cancelled = true;
-                call = f->grpc;
-                grpc_call_ref(call);
-            }
-        }
-        (void)pthread_mutex_unlock(&channel->mutex);
-        if (call) {
-            (void)grpc_call_cancel(call, NULL);
-            grpc_call_unref(call);
-        }
-    } while (call);
+    haul__grip grip = {0};
+    (void)pthread_mutex_lock(&channel->mutex);
+    haul__flight *f = channel->flights;
+    while (f && (f->cancelled || (!f->grpc && !f->ride))) {
+        f = f->next;
+    }
+    if (f) {
+        grip = haul__flight_grip(f);
+    }
+    (void)pthread_mutex_unlock(&channel->mutex);
+    haul__grip_cancel(grip);
+    return f != NULL;
 }
 
 static void free_methods(haul_channel *channel)
@@ -171,13 +170,17 @@ void haul_channel_close(haul_channel *channel)
     channel->closing = true;
     (void)pthread_cond_broadcast(&channel->changed);
     (void)pthread_mutex_unlock(&channel->mutex);
-    cancel_flights(channel);
+    while (cancel_one(channel)) {
+    }
     (void)pthread_mutex_lock(&channel->mutex);
     while (channel->n_flights > 0) {
         (void)pthread_cond_wait(&channel->changed, &channel->mutex);
     }
     (void)pthread_mutex_unlock(&channel->mutex);
 
+    while (!haul__trunk_close(channel, haul__after_ns(CUT_NS))) {
+        haul__connections_cut(channel->connections);
+    }
     grpc_channel_destroy(channel->grpc);
     while (!wait_until_sent(channel, haul__after_ns(CUT_NS))) {
         haul__connections_cut(channel->connections);

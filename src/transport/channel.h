@@ -13,6 +13,7 @@
 #include "transport/backlog.h"
 #include "transport/connections.h"
 #include "transport/cq.h"
+#include "transport/letter.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
@@ -36,12 +37,15 @@ typedef struct haul__client_method {
     char path[];
 } haul__client_method;
 
+typedef struct haul__trunk haul__trunk;
+
 /* One call under way, on its thread's stack and in the channel's list. */
 typedef struct haul__flight {
     struct haul__flight *next;
     struct haul__flight **link;
     haul_channel *channel;
-    grpc_call *grpc; /* NULL between attempts */
+    grpc_call *grpc;         /* NULL between attempts */
+    struct haul__ride *ride; /* instead, while the call is on the trunk */
     bool cancelled;
 
     /* Of the list of a token, under its lock (cancel.c). */
@@ -66,6 +70,9 @@ struct haul_channel {
     haul_alloc_opts alloc;     /* how buffers are taken for requests */
     haul_if_exhausted if_exhausted;
     size_t max_send_bytes;
+    size_t max_message_bytes; /* 0 = no bound */
+    size_t max_metadata_bytes;
+    bool no_trunk;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
     haul__connections *connections; /* NULL: they are not known */
@@ -81,6 +88,9 @@ struct haul_channel {
     haul__client_method *methods;
     grpc_completion_queue *idle[HAUL__IDLE_QUEUES];
     unsigned n_idle;
+    haul__trunk *trunk;      /* NULL: none is open */
+    bool trunk_opening;      /* by some thread; the others do without */
+    uint64_t trunk_retry_ns; /* when to ask the server for one */
     haul__lane_state lane;
     uint64_t lane_id;   /* of the server that was probed; 0 = it did not say */
     uint32_t lane_peer; /* that server's slot in the pool; 0 = it takes no gifts, or nobody knows */
@@ -102,6 +112,7 @@ typedef struct haul__attempt {
     char *text;               /* NULL or to be freed with gpr_free() */
     grpc_byte_buffer *answer; /* NULL or to be destroyed */
     bool refused;             /* for a key that could not be attached */
+    bool unbegun;             /* by a server that is stopping or gone: as if it had not been made */
     bool has_lane;
     uint64_t lane_id;
 
@@ -110,6 +121,10 @@ typedef struct haul__attempt {
     grpc_slice details;
     grpc_metadata only; /* ours, where the application sends no metadata */
     grpc_slice accept_value;
+
+    bool is_carried; /* over the trunk: the metadata is that below, and lies in the frame */
+    grpc_slice frame;
+    haul__letter_metadata carried[2]; /* by haul_metadata_when */
 } haul__attempt;
 
 /* The answer to a call. */
@@ -149,7 +164,7 @@ void haul__channel_wake(haul_channel *channel);
 
 /* ---- channel_attempt.c ---- */
 
-/* Make one gRPC call and wait for its end, whatever it is. */
+/* Make one call, over the trunk or of gRPC's own, and wait for its end, whatever it is. */
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt);
 void haul__attempt_fini(haul__attempt *attempt);
 
@@ -177,9 +192,19 @@ void haul__attempt_end(haul__attempt *attempt);
 void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call);
 grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight);
 
-/* Have the attempts to come cancelled; and the one at hand is to be cancelled and unreferenced by
- * the caller. NULL: there is none. */
-grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight);
+/* What is to be cancelled, with a reference: one of the two, or nothing. */
+typedef struct haul__grip {
+    grpc_call *call;
+    struct haul__ride *ride;
+} haul__grip;
+
+/* Have the attempts to come cancelled, and get hold of the one at hand for haul__grip_cancel(). The
+ * second: with the channel's lock held. */
+haul__grip haul__flight_cancel(haul_channel *channel, haul__flight *flight);
+haul__grip haul__flight_grip(haul__flight *flight);
+
+/* Takes the references. Without locks; any thread. */
+void haul__grip_cancel(haul__grip grip);
 
 /* Whether it has been cancelled, by whomever, or its channel is being closed. It stays so. */
 bool haul__flight_is_cancelled(haul_channel *channel, haul__flight *flight);
@@ -220,6 +245,10 @@ void haul__reply_spoil(haul_reply *reply, grpc_status_code code, const char *tex
 /* Take what @attempt brought: unpack the answer and claim what was given with it. Whatever is wrong
  * with it becomes the reply's code. */
 void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *attempt);
+
+/* An answer that nobody waits for has come after all: let go of what was given with it. */
+void haul__reply_drop(haul_channel *channel, const haul__client_method *method,
+                      const grpc_slice_buffer *answer);
 
 /* Show a payload of the answer: the key's bytes as inline ones. For haul__rewrite_message(). */
 haul_status haul__reply_as_inline(void *reply, const haul_payload *original, haul_payload *copy);

@@ -18,6 +18,7 @@
 #include <grpc/support/alloc.h>
 
 #include "transport/deadline.h"
+#include "transport/trunk.h"
 
 const char haul__sent = 0;
 
@@ -66,24 +67,47 @@ grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight)
     return call;
 }
 
-grpc_call *haul__flight_cancel(haul_channel *channel, haul__flight *flight)
-{
-    (void)pthread_mutex_lock(&channel->mutex);
-    grpc_call *call = flight->cancelled ? NULL : flight->grpc;
-    flight->cancelled = true;
-    if (call) {
-        grpc_call_ref(call);
-    }
-    (void)pthread_mutex_unlock(&channel->mutex);
-    return call;
-}
-
 bool haul__flight_is_cancelled(haul_channel *channel, haul__flight *flight)
 {
     (void)pthread_mutex_lock(&channel->mutex);
     bool cancelled = flight->cancelled || channel->closing;
     (void)pthread_mutex_unlock(&channel->mutex);
     return cancelled;
+}
+
+haul__grip haul__flight_grip(haul__flight *flight)
+{
+    haul__grip grip = {0};
+    if (!flight->cancelled) {
+        grip = (haul__grip){.call = flight->grpc, .ride = flight->ride};
+    }
+    flight->cancelled = true;
+    if (grip.call) {
+        grpc_call_ref(grip.call);
+    }
+    if (grip.ride) {
+        haul__ride_ref(grip.ride);
+    }
+    return grip;
+}
+
+haul__grip haul__flight_cancel(haul_channel *channel, haul__flight *flight)
+{
+    (void)pthread_mutex_lock(&channel->mutex);
+    haul__grip grip = haul__flight_grip(flight);
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return grip;
+}
+
+void haul__grip_cancel(haul__grip grip)
+{
+    if (grip.call) {
+        (void)grpc_call_cancel(grip.call, NULL);
+        grpc_call_unref(grip.call);
+    }
+    if (grip.ride) {
+        haul__ride_cancel(grip.ride);
+    }
 }
 
 static void read_metadata(haul__attempt *attempt)
@@ -191,6 +215,9 @@ void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__atte
 
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
+    if (haul__trunk_carry(channel, flight, attempt)) {
+        return;
+    }
     grpc_completion_queue *queue = haul__channel_take_queue(channel);
     if (haul__attempt_begin(channel, flight, attempt, queue, attempt)) {
         (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
@@ -205,8 +232,14 @@ void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attemp
 
 void haul__attempt_fini(haul__attempt *attempt)
 {
-    grpc_metadata_array_destroy(&attempt->initial);
-    grpc_metadata_array_destroy(&attempt->trailing);
+    if (attempt->is_carried) {
+        haul__letter_metadata_fini(&attempt->carried[HAUL_METADATA_INITIAL]);
+        haul__letter_metadata_fini(&attempt->carried[HAUL_METADATA_TRAILING]);
+        grpc_slice_unref(attempt->frame);
+    } else {
+        grpc_metadata_array_destroy(&attempt->initial);
+        grpc_metadata_array_destroy(&attempt->trailing);
+    }
     gpr_free(attempt->text);
     grpc_byte_buffer_destroy(attempt->answer);
     grpc_byte_buffer_destroy(attempt->request);

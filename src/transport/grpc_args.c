@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "transport/creds.h"
+#include "transport/letter.h"
 
 #define RECONNECT_FIRST_MS     100
 #define RECONNECT_MAX_MS       2000
@@ -48,10 +49,15 @@ static int message_bound(size_t bytes)
     return bytes > INT_MAX ? INT_MAX : (int)bytes;
 }
 
-static int metadata_bound(size_t bytes)
+size_t haul__metadata_bound(size_t bytes)
 {
     bytes = bytes == 0 ? METADATA_BYTES_DEFAULT : bytes;
-    return bytes > INT_MAX ? INT_MAX : (int)bytes;
+    return bytes > INT_MAX ? INT_MAX : bytes;
+}
+
+bool haul__trunk_fits(size_t max_message_bytes)
+{
+    return max_message_bytes == 0 || max_message_bytes >= HAUL__TRUNK_MESSAGE_MAX;
 }
 
 /* A time in milliseconds, rounded up: a shorter one would not be what was asked for. */
@@ -76,10 +82,10 @@ static int ping_timeout_ms(uint64_t ns)
     return ns == 0 ? PING_TIMEOUT_MS : ms_of_ns(ns);
 }
 
-static int stream_bound(uint32_t asked)
+uint32_t haul__stream_bound(uint32_t asked)
 {
     uint32_t n = asked == 0 ? STREAMS_DEFAULT : asked;
-    return n > INT_MAX ? INT_MAX : (int)n;
+    return n > INT_MAX ? INT_MAX : n;
 }
 
 grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_opts *opts,
@@ -100,7 +106,8 @@ grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_
         integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
         integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
         integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        integer_arg(GRPC_ARG_MAX_METADATA_SIZE, metadata_bound(opts->max_metadata_bytes)),
+        integer_arg(GRPC_ARG_MAX_METADATA_SIZE,
+                    (int)haul__metadata_bound(opts->max_metadata_bytes)),
         integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, ping_interval_ms(opts->keepalive_interval_ns)),
         integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ping_timeout_ms(opts->keepalive_timeout_ns)),
         integer_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, opts->keepalive_idle),
@@ -127,9 +134,10 @@ grpc_server *haul__grpc_server_create(const haul_server_opts *opts)
         /* A port that is taken is an error, not a port to share. */
         integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        integer_arg(GRPC_ARG_MAX_METADATA_SIZE, metadata_bound(opts->max_metadata_bytes)),
+        integer_arg(GRPC_ARG_MAX_METADATA_SIZE,
+                    (int)haul__metadata_bound(opts->max_metadata_bytes)),
         /* What a client that does not read its answers can pile up. */
-        integer_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, stream_bound(opts->max_streams)),
+        integer_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)haul__stream_bound(opts->max_streams)),
         integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, ping_interval_ms(opts->keepalive_interval_ns)),
         integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ping_timeout_ms(opts->keepalive_timeout_ns)),
         integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),

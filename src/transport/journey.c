@@ -94,18 +94,30 @@ haul_status haul__journey_prepare(haul__journey *j)
     return prepare(j, shared, shared);
 }
 
+/* What was made ready for the attempt is given up. */
+static void clear_attempt(haul__journey *j)
+{
+    haul__attempt_fini(&j->attempt);
+    j->attempt = (haul__attempt){0};
+    end_loan(j);
+    haul__lane_distrust(j->channel);
+}
+
 bool haul__journey_again(haul__journey *j, haul_status *out_status)
 {
     haul_reply *reply = j->reply;
     haul__outgoing_release(&j->request);
     *out_status = HAUL_OK;
+    if (j->attempt.unbegun) { /* whoever answers next may be another server */
+        clear_attempt(j);
+        reply->request_tally = (haul__tally){0};
+        *out_status = haul__journey_prepare(j);
+        return j->unsent == HAUL_OK;
+    }
     if (!j->attempt.refused || reply->was_resent || reply->request_tally.n_key == 0) {
         return false;
     }
-    haul__attempt_fini(&j->attempt);
-    j->attempt = (haul__attempt){0};
-    end_loan(j);
-    haul__lane_distrust(j->channel);
+    clear_attempt(j);
     haul__count(&j->channel->counters.n_refused);
     reply->was_resent = true;
     *out_status = prepare(j, false, false);

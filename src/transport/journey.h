@@ -40,7 +40,8 @@ HAUL_MUST_CHECK haul_status haul__journey_init(haul__journey *journey, haul_chan
  * nothing has been sent. */
 HAUL_MUST_CHECK haul_status haul__journey_prepare(haul__journey *journey);
 
-/* The attempt is over. True: it must be made again, inline, and is ready to begin once more. */
+/* The attempt is over. True: it must be made again, inline or to another server, and is ready to
+ * begin once more. */
 bool haul__journey_again(haul__journey *journey, haul_status *out_status);
 
 /* The last attempt is over: make the reply of it. */

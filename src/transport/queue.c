@@ -198,17 +198,14 @@ static bool cancel_one(haul_queue *queue, const void *tag, bool any)
     while (p && (p->cancelled || (!any && p->tag != tag))) {
         p = p->next;
     }
-    grpc_call *call = NULL;
+    haul__grip grip = {0};
     bool found = p != NULL;
     if (found) {
         p->cancelled = true;
-        call = haul__flight_cancel(p->journey.channel, &p->journey.flight);
+        grip = haul__flight_cancel(p->journey.channel, &p->journey.flight);
     }
     (void)pthread_mutex_unlock(&queue->mutex);
-    if (call) {
-        (void)grpc_call_cancel(call, NULL);
-        grpc_call_unref(call);
-    }
+    haul__grip_cancel(grip);
     return found;
 }
 

@@ -86,14 +86,23 @@ static void drop_message(const taking *t, const haul__plan *plan, ProtobufCMessa
 }
 
 /* The call did not end well; what was given with an answer all the same is let go of. */
-static void drop_answer(const taking *t, haul__attempt *attempt)
+static void drop_answer(const taking *t, const haul__plans *plans, grpc_byte_buffer *answer)
 {
     ProtobufCMessage *message;
-    const haul__plans *plans = &attempt->method->output;
-    if (attempt->answer && plans->root && t->pool &&
-        haul__unpack(plans, attempt->answer, &message) == HAUL_OK) {
+    if (answer && plans->root && t->pool && haul__unpack(plans, answer, &message) == HAUL_OK) {
         drop_message(t, plans->root, message);
     }
+}
+
+void haul__reply_drop(haul_channel *channel, const haul__client_method *method,
+                      const grpc_slice_buffer *answer)
+{
+    haul_reply none = {0};
+    const taking t = {.reply = &none, .pool = channel->pool};
+    grpc_byte_buffer *bytes =
+        grpc_raw_byte_buffer_create((grpc_slice *)answer->slices, answer->count);
+    drop_answer(&t, &method->output, bytes);
+    grpc_byte_buffer_destroy(bytes);
 }
 
 void haul__reply_spoil(haul_reply *reply, grpc_status_code code, const char *text)
@@ -139,7 +148,7 @@ void haul__reply_take(haul_reply *reply, haul_channel *channel, haul__attempt *a
         .reply = reply, .pool = attempt->accept ? channel->pool : NULL, .loan = attempt->loan};
     haul__reply_take_status(reply, attempt);
     if (reply->code != GRPC_STATUS_OK) {
-        drop_answer(&t, attempt);
+        drop_answer(&t, plans, attempt->answer);
         return;
     }
     ProtobufCMessage *message;

@@ -130,6 +130,7 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     server->unknown = calloc(1, sizeof(*server->unknown) + 1);
     draw_lane(server);
     haul__server_lane_init(server);
+    haul__server_trunk_init(server, &o);
     haul_status status = server->unknown ? copy_pools(server, &o) : HAUL_NOMEM;
     haul__threshold_init(&server->threshold, o.key_threshold_bytes);
     server->place = haul__place_create(o.n_pools > 0 ? o.pools[0] : NULL);
@@ -144,6 +145,16 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     }
     *out_server = server;
     return HAUL_OK;
+}
+
+void haul__server_call_ended(haul_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    server->n_calls--;
+    if (server->phase == HAUL__SERVER_STOPPED) {
+        (void)pthread_cond_broadcast(&server->changed);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
 }
 
 haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id)
@@ -228,7 +239,7 @@ static void end_calls(haul_server *server, uint64_t grace_ns)
     grpc_server_cancel_all_calls(server->grpc);
     (void)pthread_mutex_lock(&server->mutex);
     until = haul__after_ns(CUT_NS);
-    while (!server->shut_down || server->n_calls > 0) {
+    while (!server->shut_down || server->n_calls > 0 || server->n_carriers > 0) {
         if (!haul__cond_wait_until(&server->changed, &server->mutex, until)) {
             (void)pthread_mutex_unlock(&server->mutex);
             haul__cut(server->listeners);

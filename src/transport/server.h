@@ -17,6 +17,7 @@
 #include "transport/lead.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
+#include "transport/outbox.h"
 #include "transport/path.h"
 #include "transport/pin.h"
 #include "transport/place.h"
@@ -108,6 +109,9 @@ struct haul_server {
     haul_pool **pools;
     size_t n_pools;
     uint32_t n_threads;
+    void *trunk; /* the registered method; NULL: none is offered */
+    uint32_t max_calls;
+    size_t max_metadata_bytes;
     uint64_t give_ns;
     size_t max_send_bytes;
     uint64_t stream_give_ns;
@@ -130,7 +134,11 @@ struct haul_server {
     haul__server_phase phase;
     size_t n_calls;      /* taken, and not all over */
     size_t n_requesting; /* threads that are asking gRPC for a call */
-    bool shut_down;      /* gRPC has no call and no connection left */
+    size_t n_carriers;   /* trunks, the one that gRPC is asked for included */
+    haul_call *ready;    /* calls that came over trunks and wait for a thread */
+    haul_call *last_ready;
+    atomic_bool has_ready; /* written under the mutex */
+    bool shut_down;        /* gRPC has no call and no connection left */
     haul__tag on_shut_down;
     haul__stream_hall hall;
 };
@@ -168,6 +176,20 @@ typedef struct haul__call_stream {
     bool over;             /* it has come */
 } haul__call_stream;
 
+/* A client's trunk. */
+typedef struct haul__carrier haul__carrier;
+
+/* What a call has beyond others if it has come over a trunk. */
+typedef struct haul__carried {
+    haul__carrier *carrier; /* NULL: it has not */
+    haul_call *next;        /* of the carrier's */
+    haul_call **link;
+    haul_call *next_ready;
+    grpc_slice frame; /* that the request and the metadata are parts of */
+    haul__letter_metadata metadata;
+    haul__outgoing_letter letter; /* the answer */
+} haul__carried;
+
 /*
  * One call, from the moment gRPC is asked for it.
  *
@@ -196,6 +218,7 @@ struct haul_call {
     haul__loan loan; /* of that pool */
     haul_peer *peer; /* NULL: nobody has asked who calls */
 
+    haul__carried carried;
     haul__call_stream *stream;       /* NULL: unary */
     haul__metadata_set metadata_set; /* what the handler has asked for, of @metadata */
     bool has_metadata_set;
@@ -235,7 +258,31 @@ void haul__call_watch(haul_call *call);
  */
 HAUL_MUST_CHECK haul_status haul__server_request(haul_call *call);
 
+/* Around asking gRPC for a call. False: the server is being stopped, and nobody asks any more. */
+bool haul__server_begin_request(haul_server *server);
+void haul__server_end_request(haul_server *server);
+
+/* Have a call run that has come over a trunk. */
+void haul__ready_add(haul_server *server, haul_call *call);
+
+/* ---- server_trunk.c ---- */
+
+/* Offer trunks, if @opts leave room for them. Before the server starts. */
+void haul__server_trunk_init(haul_server *server, const haul_server_opts *opts);
+
+/* Ask gRPC for one. Failures: HAUL_NOMEM, HAUL_SYSTEM. */
+HAUL_MUST_CHECK haul_status haul__server_request_trunk(haul_server *server);
+
+/* Answer a call that has come over a trunk. */
+void haul__carrier_answer(haul_call *call, grpc_status_code code, const grpc_slice *text);
+
+/* The call ends: it is none of its trunk's any more. */
+void haul__carrier_leave(haul_call *call);
+
 /* ---- server.c ---- */
+
+/* There is one call less. */
+void haul__server_call_ended(haul_server *server);
 
 /* The server's pool of that id, or NULL. */
 haul_pool *haul__server_pool(const haul_server *server, uint64_t pool_id);

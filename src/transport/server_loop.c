@@ -25,12 +25,17 @@
 /* With so few threads, which is to say cores, the callers need the others: docs/adr/0006. */
 #define FEW_THREADS 2
 
+static bool run_ready(haul_server *server, bool *out_leads);
+
 void *haul__server_thread(void *arg)
 {
     haul_server *server = arg;
     while (haul__lead_take(&server->lead)) {
         bool leads = true;
         while (leads) {
+            if (run_ready(server, &leads)) {
+                continue;
+            }
             grpc_event event =
                 grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
             if (event.type == GRPC_QUEUE_SHUTDOWN) {
@@ -55,7 +60,7 @@ static bool on_closed(haul__tag *tag, bool ok)
 
 void haul__call_watch(haul_call *call)
 {
-    if (atomic_exchange(&call->watched, true)) {
+    if (call->carried.carrier || atomic_exchange(&call->watched, true)) {
         return;
     }
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
@@ -101,7 +106,7 @@ static void serve(haul_call *call)
     if (!atomic_load(&call->answered)) {
         haul__call_watch(call); /* somebody else will answer, and may want to know */
     }
-    if (!request_next(server, method)) {
+    if (!call->carried.carrier && !request_next(server, method)) {
         atomic_store(&call->reuse, true);
     }
     haul__call_unref(call);
@@ -116,6 +121,50 @@ static bool is_brief(haul_server *server, const haul__method *method, size_t n_c
     bool alone = n_calls == 1 || server->n_threads <= FEW_THREADS;
     return server->n_threads == 1 ||
            (alone && atomic_load_explicit(&method->typical_ns, memory_order_relaxed) < BRIEF_NS);
+}
+
+/* Serve the call, and keep the lead if that is better; whether it has been kept. */
+static bool lead_through(haul_call *call, size_t n_calls)
+{
+    haul_server *server = call->server;
+    if (is_brief(server, call->method, n_calls)) {
+        uint64_t run = haul__lead_begin_run(&server->lead);
+        serve(call);
+        return haul__lead_end_run(&server->lead, run);
+    }
+    haul__lead_pass(&server->lead);
+    serve(call);
+    return false;
+}
+
+void haul__ready_add(haul_server *server, haul_call *call)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    if (server->ready) {
+        server->last_ready->carried.next_ready = call;
+    } else {
+        server->ready = call;
+    }
+    server->last_ready = call;
+    atomic_store(&server->has_ready, true);
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
+/* Run the first of the calls that are ready, if there is one; whether the thread still leads then.
+ * Who takes over the lead looks here first, so that the next one does not wait for this one. */
+static bool run_ready(haul_server *server, bool *out_leads)
+{
+    if (!atomic_load(&server->has_ready)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&server->mutex);
+    haul_call *call = server->ready;
+    server->ready = call->carried.next_ready;
+    atomic_store(&server->has_ready, server->ready != NULL);
+    size_t n_calls = server->n_calls;
+    (void)pthread_mutex_unlock(&server->mutex);
+    *out_leads = lead_through(call, n_calls);
+    return true;
 }
 
 static bool on_new(haul__tag *tag, bool ok)
@@ -136,18 +185,11 @@ static bool on_new(haul__tag *tag, bool ok)
         haul__hall_enter(call);
         return true;
     }
-    if (is_brief(server, method, n_calls)) {
-        uint64_t run = haul__lead_begin_run(&server->lead);
-        serve(call);
-        return haul__lead_end_run(&server->lead, run);
-    }
-    haul__lead_pass(&server->lead);
-    serve(call);
-    return false;
+    return lead_through(call, n_calls);
 }
 
 /* False: the server is being stopped. */
-static bool begin_request(haul_server *server)
+bool haul__server_begin_request(haul_server *server)
 {
     (void)pthread_mutex_lock(&server->mutex);
     bool running = server->phase != HAUL__SERVER_STOPPED;
@@ -156,7 +198,7 @@ static bool begin_request(haul_server *server)
     return running;
 }
 
-static void end_request(haul_server *server)
+void haul__server_end_request(haul_server *server)
 {
     (void)pthread_mutex_lock(&server->mutex);
     if (--server->n_requesting == 0 && server->phase == HAUL__SERVER_STOPPED) {
@@ -172,7 +214,7 @@ haul_status haul__server_request(haul_call *call)
     grpc_completion_queue *cq = call->stream ? call->stream->queue : server->cq;
     grpc_byte_buffer **request_bytes = call->stream ? NULL : &call->request_bytes;
     grpc_call_error error;
-    if (!begin_request(server)) {
+    if (!haul__server_begin_request(server)) {
         return HAUL_END;
     }
     haul__tag_post(&call->on_new, on_new); /* from here on the call may be another thread's */
@@ -184,7 +226,7 @@ haul_status haul__server_request(haul_call *call)
         error = grpc_server_request_call(server->grpc, &call->grpc, &call->details, &call->metadata,
                                          server->cq, server->cq, &call->on_new);
     }
-    end_request(server);
+    haul__server_end_request(server);
     return error == GRPC_CALL_OK ? HAUL_OK : HAUL_SYSTEM;
 }
 
@@ -203,7 +245,7 @@ static haul_status request_one(haul_server *server, haul__method *method)
 
 haul_status haul__server_request_all(haul_server *server)
 {
-    haul_status status = HAUL_OK;
+    haul_status status = haul__server_request_trunk(server);
     for (uint32_t i = 0; i < server->n_threads && status == HAUL_OK; i++) {
         status = request_one(server, server->unknown);
         for (haul__method *method = server->methods; method && status == HAUL_OK;
