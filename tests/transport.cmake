@@ -22,6 +22,8 @@ foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keep
             LABELS process)
 endforeach()
 
+haul_test(test_transport_unread SOURCES process/test_transport_unread.c lib/h2.c
+          LIBS transport_test LABELS process)
 foreach(name IN ITEMS badinput flood)
   target_sources(test_transport_${name} PRIVATE lib/h2.c lib/h2_scene.c limits/limits.c)
 endforeach()

@@ -151,6 +151,12 @@ typedef struct haul_server_opts {
     bool
         no_trunk; /* do not offer clients one stream for their short calls (docs/adr/0012); nor does
                     * a server whose max_streams is below 8 or max_message_bytes below 256 KiB */
+    /* Answers of unary calls that their callers do not read, as far as they are inline: their bytes
+     * together, of all callers. One more is then not sent, and its call ends RESOURCE_EXHAUSTED; but
+     * answers that have been unread for max_unread_ns are dropped before that, the oldest first, and
+     * their calls end so. A single one may be larger. */
+    uint64_t max_unread_bytes; /* 0 = no bound */
+    uint64_t max_unread_ns;    /* 0 = 10 s */
 } haul_server_opts;
 
 /*

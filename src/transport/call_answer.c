@@ -228,6 +228,7 @@ static bool on_sent(haul__tag *tag, bool ok)
 {
     haul_call *call = HAUL__CONTAINER_OF(tag, haul_call, on_sent);
     call->sent = ok;
+    haul__unread_leave(call);
     if (call->closes_with_answer && call->closed_early) {
         atomic_store(&call->cancelled, true);
     }
@@ -264,6 +265,7 @@ static void send_answer(haul_call *call, grpc_status_code code, grpc_slice *text
     atomic_fetch_add(&call->refs, 1);
     haul__tag_post(&call->on_sent, on_sent);
     if (grpc_call_start_batch(call->grpc, ops, n, &call->on_sent, NULL) != GRPC_CALL_OK) {
+        haul__unread_leave(call);
         haul__call_unref(call);
     }
 }
@@ -296,13 +298,18 @@ void haul__call_respond(const ProtobufCMessage *response, void *closure_data)
         return;
     }
     haul_status status = pack_answer(call, response);
-    if (status == HAUL_OK) {
+    if (status == HAUL_OK && haul__unread_enter(call)) {
         finish(call, GRPC_STATUS_OK, NULL);
         return;
     }
+    bool is_full = status == HAUL_OK;
+    grpc_byte_buffer_destroy(call->answer_bytes);
+    call->answer_bytes = NULL;
     haul__call_revoke(call, true);
     call->answer_tally = (haul__tally){0};
-    if (status == HAUL_TOO_BIG || status == HAUL_NOMEM) {
+    if (is_full) {
+        finish(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "too many answers have not been read yet");
+    } else if (status == HAUL_TOO_BIG || status == HAUL_NOMEM) {
         finish(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "the response cannot be sent");
     } else {
         finish(call, GRPC_STATUS_INTERNAL, "the handler's response is not valid");

@@ -30,6 +30,7 @@
 
 #define GIVE_NS_DEFAULT        UINT64_C(60000000000)
 #define CUT_NS                 UINT64_C(500000000) /* for clients to read that it is over */
+#define UNREAD_NS_DEFAULT      UINT64_C(10000000000)
 #define THREADS_MAX            1024
 #define STREAM_GIVE_NS_DEFAULT UINT64_C(600000000000)
 #define THREADS_MIN            2 /* so that one can notice what happens while the other runs a handler */
@@ -123,6 +124,8 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     grpc_server_register_completion_queue(server->grpc, server->cq, NULL);
     server->n_threads = thread_count(o.n_threads);
     server->max_send_bytes = o.max_send_bytes;
+    server->max_unread_bytes = o.max_unread_bytes;
+    server->max_unread_ns = o.max_unread_ns ? o.max_unread_ns : UNREAD_NS_DEFAULT;
     server->give_ns = o.give_ns ? o.give_ns : GIVE_NS_DEFAULT;
     server->stream_give_ns = o.give_ns ? o.give_ns : STREAM_GIVE_NS_DEFAULT;
     server->stream_window = o.stream_window ? o.stream_window : HAUL_STREAM_WINDOW_DEFAULT;

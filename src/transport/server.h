@@ -114,6 +114,8 @@ struct haul_server {
     size_t max_metadata_bytes;
     uint64_t give_ns;
     size_t max_send_bytes;
+    uint64_t max_unread_bytes; /* 0 = no bound */
+    uint64_t max_unread_ns;
     uint64_t stream_give_ns;
     uint32_t stream_window;
     haul__method *methods;
@@ -137,8 +139,11 @@ struct haul_server {
     size_t n_carriers;   /* trunks, the one that gRPC is asked for included */
     haul_call *ready;    /* calls that came over trunks and wait for a thread */
     haul_call *last_ready;
-    atomic_bool has_ready; /* written under the mutex */
-    bool shut_down;        /* gRPC has no call and no connection left */
+    atomic_bool has_ready;   /* written under the mutex */
+    bool shut_down;          /* gRPC has no call and no connection left */
+    haul_call *unread_first; /* calls whose answers gRPC has not written yet, the oldest first */
+    haul_call *unread_last;
+    uint64_t unread_bytes;
     haul__tag on_shut_down;
     haul__stream_hall hall;
 };
@@ -189,6 +194,13 @@ typedef struct haul__carried {
     haul__letter_metadata metadata;
     haul__outgoing_letter letter; /* the answer */
 } haul__carried;
+/* An answer that gRPC has not written yet. Under the server's mutex. */
+typedef struct haul__unread {
+    haul_call *next;
+    haul_call *prev;
+    uint64_t n_bytes; /* 0: it is in no list */
+    uint64_t since_ns;
+} haul__unread;
 
 /*
  * One call, from the moment gRPC is asked for it.
@@ -230,6 +242,7 @@ struct haul_call {
     size_t n_given;
     haul__tally answer_tally;
     grpc_byte_buffer *answer_bytes;
+    haul__unread unread;
 
     atomic_uint refs;
     atomic_bool answered;
@@ -275,6 +288,9 @@ HAUL_MUST_CHECK haul_status haul__server_request_trunk(haul_server *server);
 
 /* Answer a call that has come over a trunk. */
 void haul__carrier_answer(haul_call *call, grpc_status_code code, const grpc_slice *text);
+
+/* The stream that such a call is on. */
+grpc_call *haul__carrier_stream(const haul_call *call);
 
 /* The call ends: it is none of its trunk's any more. */
 void haul__carrier_leave(haul_call *call);
@@ -388,6 +404,14 @@ HAUL_MUST_CHECK haul_status haul__call_move_payloads(haul_call *call,
                                                      const ProtobufCMessage *response,
                                                      haul__rewrite *rewrite,
                                                      const ProtobufCMessage **out_response);
+
+/* ---- unread.c ---- */
+
+/* The call's answer is about to be handed to gRPC. False: there is no room for it. */
+bool haul__unread_enter(haul_call *call);
+
+/* It has been written, or never will be. */
+void haul__unread_leave(haul_call *call);
 
 /* ---- call_answer.c ---- */
 

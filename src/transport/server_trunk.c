@@ -269,7 +269,13 @@ static void on_answer_over(haul__outgoing_letter *letter, bool ok)
 {
     haul_call *call = HAUL__CONTAINER_OF(letter, haul_call, carried.letter);
     call->sent = ok;
+    haul__unread_leave(call);
     haul__call_unref(call);
+}
+
+grpc_call *haul__carrier_stream(const haul_call *call)
+{
+    return call->carried.carrier->grpc;
 }
 
 void haul__carrier_answer(haul_call *call, grpc_status_code code, const grpc_slice *text)
