@@ -8,6 +8,7 @@ target_link_libraries(pool_test PUBLIC shorthaul::pool shorthaul_flags PkgConfig
 
 haul_test(test_word SOURCES unit/test_word.c LIBS pool_test LABELS unit)
 haul_test(test_geometry SOURCES unit/test_geometry.c LIBS pool_test LABELS unit)
+haul_test(test_alloc SOURCES unit/test_alloc.c LIBS pool_test LABELS unit)
 haul_test(test_pool SOURCES unit/test_pool.c LIBS pool_test LABELS unit)
 haul_test(test_forged SOURCES unit/test_forged.c LIBS pool_test LABELS unit)
 haul_test(test_threads SOURCES unit/test_threads.c LIBS pool_test LABELS unit TIMEOUT 300)

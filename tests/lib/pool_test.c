@@ -144,6 +144,12 @@ void assert_reaped(haul_pool *pool)
     assert_audit_clean(pool);
 }
 
+int test_pool_setup(void **state)
+{
+    *state = test_pool_create("state");
+    return 0;
+}
+
 int test_pool_teardown(void **state)
 {
     assert_all_free(*state);

@@ -61,6 +61,9 @@ haul_buf *test_share(haul_pool *pool, uint64_t len, uint8_t byte, haul_key *out_
 
 /* ---- Of a test that has a pool as its state ---- */
 
+/* The pool is that of test_pool_create(). */
+int test_pool_setup(void **state);
+
 /* Everything is free and the audit finds nothing; and destroy it. */
 int test_pool_teardown(void **state);
 

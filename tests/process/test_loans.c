@@ -19,12 +19,6 @@
 
 #define FOREVER "9000000000000000000"
 
-static int set_up(void **state)
-{
-    *state = test_pool_create("loans");
-    return 0;
-}
-
 static peer join(haul_pool *pool)
 {
     peer p = peer_start(POOL_PEER);
@@ -391,7 +385,8 @@ static void a_loan_in_a_removed_pool(void **state)
     haul_pool_close(pool);
 }
 
-#define IN_A_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, test_pool_teardown_reaped)
+#define IN_A_POOL(test)                                                                            \
+    cmocka_unit_test_setup_teardown(test, test_pool_setup, test_pool_teardown_reaped)
 
 int main(void)
 {

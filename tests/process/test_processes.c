@@ -16,12 +16,6 @@
 #include "pool/impl.h"
 #include "pool/wait.h"
 
-static int setup(void **state)
-{
-    *state = test_pool_create("process");
-    return 0;
-}
-
 static peer join(haul_pool *pool)
 {
     peer p = peer_start(POOL_PEER);
@@ -368,7 +362,7 @@ static void an_observer_sees_and_touches_nothing(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown_reaped)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, test_pool_setup, test_pool_teardown_reaped)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(bytes_travel_by_key),
         IN_A_POOL(a_gift_travels_by_key),

@@ -12,12 +12,6 @@
 
 #define DEAD 7u
 
-static int setup(void **state)
-{
-    *state = test_pool_create("names");
-    return 0;
-}
-
 static void assert_reads(haul_pool *pool, const char *name, uint8_t byte)
 {
     haul_key key;
@@ -194,7 +188,7 @@ static void of_two_publishers_one_has_the_name(void **state)
 
 int main(void)
 {
-#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, setup, test_pool_teardown_reaped)
+#define IN_A_POOL(f) cmocka_unit_test_setup_teardown(f, test_pool_setup, test_pool_teardown_reaped)
     const struct CMUnitTest tests[] = {
         IN_A_POOL(a_published_buffer_is_found_until_it_is_released),
         IN_A_POOL(a_persistent_one_is_found_until_it_is_withdrawn),
