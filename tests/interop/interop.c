@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "transport_raw.h"
 #include "transport_test.h"
 
 static const char *way;
@@ -64,6 +65,32 @@ void interop_end(interop_visit *v)
     assert_all_free(v->pool);
     test_pool_destroy(v->pool);
     (void)unlink(v->address + strlen("unix:"));
+}
+
+static void assert_ends(const interop_visit *v, const char *path, const ProtobufCMessage *message,
+                        grpc_status_code code, const char *refused)
+{
+    uint8_t bytes[128];
+    raw_answer answer;
+    assert_in_range(protobuf_c_message_get_packed_size(message), 1, sizeof(bytes));
+    const raw_request request = {.address = v->address,
+                                 .path = path,
+                                 .bytes = bytes,
+                                 .len = protobuf_c_message_pack(message, bytes)};
+    raw_call(&request, &answer);
+    assert_int_equal(answer.code, code);
+    assert_string_equal(answer.refused, refused);
+}
+
+void interop_assert_refuses(const interop_visit *v, const char *path,
+                            const ProtobufCMessage *message, haul_payload_out *out)
+{
+    const haul_key forged = {.pool_id = haul_pool_id(v->pool), .ticket = 1, .generation = 1};
+    haul_payload_set_key(out, &forged, 100);
+    assert_ends(v, path, message, GRPC_STATUS_FAILED_PRECONDITION, "key");
+    haul_payload_set_inline(out, "bytes", 5);
+    out->payload.length = 6;
+    assert_ends(v, path, message, GRPC_STATUS_INVALID_ARGUMENT, "");
 }
 
 int interop_run(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests)

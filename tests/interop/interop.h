@@ -41,6 +41,14 @@ void interop_begin(interop_visit *v, haul_pool *pool);
 /* Stop and close all, with the pool quiet and free at the end. */
 void interop_end(interop_visit *v);
 
+/*
+ * The program refuses a key that was never anybody's, in the way that makes a client send again, and
+ * a payload that contradicts itself, which is never right. @message is for the method at @path and
+ * holds @out's payload.
+ */
+void interop_assert_refuses(const interop_visit *v, const char *path,
+                            const ProtobufCMessage *message, haul_payload_out *out);
+
 /* What main() does. */
 int interop_run(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests);
 

@@ -11,7 +11,6 @@
 
 #include "interop.h"
 #include "stream_test.h"
-#include "transport_raw.h"
 
 #define MIB   (UINT64_C(1) << 20)
 #define SMALL 5000
@@ -186,36 +185,17 @@ static void a_shared_buffer(void **state)
     interop_end(&s.visit);
 }
 
-/* A key that was never anybody's, and a payload that contradicts itself: the stream ends as
- * docs/wire.md says. */
 static void their_server_refuses(void **state)
 {
     (void)state;
     scene s;
-    begin(&s);
     haul_payload_out out;
     haul_payload *data[] = {&out.payload};
-    const haul_key forged = {.pool_id = haul_pool_id(s.visit.pool), .ticket = 1, .generation = 1};
     Haul__Test__Frame frame = HAUL__TEST__FRAME__INIT;
+    begin(&s);
     frame.data = data;
     frame.n_data = 1;
-    uint8_t bytes[128];
-    raw_request request = {
-        .address = s.visit.address, .path = "/haul.test.StreamService/Chat", .bytes = bytes};
-    raw_answer answer;
-
-    haul_payload_set_key(&out, &forged, 100);
-    request.len = haul__test__frame__pack(&frame, bytes);
-    raw_call(&request, &answer);
-    assert_int_equal(answer.code, GRPC_STATUS_FAILED_PRECONDITION);
-    assert_string_equal(answer.refused, "key");
-
-    haul_payload_set_inline(&out, "bytes", 5);
-    out.payload.length = 6;
-    request.len = haul__test__frame__pack(&frame, bytes);
-    raw_call(&request, &answer);
-    assert_int_equal(answer.code, GRPC_STATUS_INVALID_ARGUMENT);
-    assert_string_equal(answer.refused, "");
+    interop_assert_refuses(&s.visit, "/haul.test.StreamService/Chat", &frame.base, &out);
     interop_end(&s.visit);
 }
 
