@@ -15,6 +15,8 @@
 #include "named.h"
 #include "reading.h"
 
+#define GROUP UINT64_C(0x1234567812345678) /* of gifts that are refused together */
+
 /* ---- Joining, leaving ---------------------------------------------------------------------- */
 
 static haul_status run_join(stage *st)
@@ -155,6 +157,14 @@ static haul_status run_give(stage *st)
     return s;
 }
 
+static haul_status run_give_grouped(stage *st)
+{
+    uint32_t to = haul_pool_participant(st->bystander);
+    haul_status s = haul_buf_give_grouped(st->buf, STAGE_SMALL_BYTES, to, 1, GROUP, &st->mail->key);
+    atomic_store(&st->mail->told, true);
+    return s;
+}
+
 static void claim_as_bystander(stage *st, bool may_be_gone)
 {
     haul_buf *buf = NULL;
@@ -194,6 +204,11 @@ static haul_status run_revoke(stage *st)
     return haul_pool_revoke(st->pool, &st->mail->key);
 }
 
+static haul_status run_take_back(stage *st)
+{
+    return haul_buf_take_back(st->pool, &st->mail->key, &st->buf);
+}
+
 /* Called off or not: then it is claimed. */
 static void deal_claim_unless_gone(stage *st)
 {
@@ -206,6 +221,26 @@ static void meet_gift(stage *st)
     must(haul_buf_alloc(st->bystander, STAGE_SMALL_BYTES, NULL, &buf));
     stage_fill(haul_buf_data(buf), STAGE_SMALL_BYTES, 7);
     must(haul_buf_give(buf, STAGE_SMALL_BYTES, st->mail->slot, UINT64_MAX, &st->mail->key));
+}
+
+static haul_status run_claim_writable(stage *st)
+{
+    return haul_buf_claim_writable(st->pool, &st->mail->key, STAGE_SMALL_BYTES, &st->buf);
+}
+
+/* Two of one group, given to the child. */
+static void meet_group(stage *st)
+{
+    for (int i = 0; i < 2; i++) {
+        haul_buf *buf = NULL;
+        must(haul_buf_alloc(st->bystander, 1, NULL, &buf));
+        must(haul_buf_give_grouped(buf, 1, st->mail->slot, UINT64_MAX, GROUP, &st->mail->key));
+    }
+}
+
+static haul_status run_refuse(stage *st)
+{
+    return haul_pool_refuse(st->pool, GROUP, NULL);
 }
 
 static haul_status run_claim(stage *st)
@@ -319,7 +354,17 @@ const operation operations[] = {
     {.name = "share", .prepare = prepare_filled, .run = run_share},
     {.name = "give", .prepare = prepare_filled, .run = run_give, .deal = deal_claim},
     {.name = "revoke", .prepare = prepare_given, .run = run_revoke, .deal = deal_claim_unless_gone},
+    {.name = "give_grouped",
+     .prepare = prepare_filled,
+     .run = run_give_grouped,
+     .deal = deal_claim},
+    {.name = "take_back",
+     .prepare = prepare_given,
+     .run = run_take_back,
+     .deal = deal_claim_unless_gone},
     {.name = "claim", .meet = meet_gift, .run = run_claim},
+    {.name = "claim_writable", .meet = meet_gift, .run = run_claim_writable},
+    {.name = "refuse", .meet = meet_group, .run = run_refuse},
     {.name = "claim_empty", .meet = meet_loan, .run = run_claim_empty},
     {.name = "give_back", .prepare = prepare_borrowed, .run = run_give, .deal = deal_claim},
     {.name = "attach", .run = run_attach},
