@@ -11,6 +11,7 @@
  * ratio of medians: target, value, and, where it is promised, wanted and met.
  *
  *   empty, key, inline, default   ours: no payload; by key; inline; as the library decides
+ *   memory                        inline, from ordinary memory instead of the pool's
  *   core, core_empty              gRPC's core API with nothing on top (e2e_core.c)
  *   cpp_stub, cpp_empty           gRPC's C++ stub, synchronous
  *   unix_socket                   the bytes alone through a socket
@@ -29,7 +30,7 @@
 
 #define CLASS_MIN_BYTES (64 * BENCH_KIB)
 #define N_BUFFERS_SMALL 16
-#define N_BUFFERS_MAIN  3 /* the one handed over, the one produced, the one used alone */
+#define N_BUFFERS_MAIN  4 /* handed over, produced, used alone, received into */
 
 typedef struct options {
     bool smoke;

@@ -62,6 +62,7 @@ struct e2e_arm {
 
 bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
 bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
+bool e2e_memory(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
 bool e2e_key(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
 bool e2e_default(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
 bool e2e_raw_socket(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);

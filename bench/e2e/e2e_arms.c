@@ -92,7 +92,7 @@ bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
     return ok;
 }
 
-bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+bool e2e_memory(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
     const e2e_size *size = arm->size;
     const uint8_t *from = arm->whole ? e->message : e->source;
@@ -110,7 +110,7 @@ bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
     return ok;
 }
 
-static bool produce_and_call(e2e *e, const e2e_size *size)
+static bool produce_and_call(e2e *e, const e2e_size *size, int path)
 {
     haul_buf *buf = NULL;
     haul_payload_out out;
@@ -119,36 +119,39 @@ static bool produce_and_call(e2e *e, const e2e_size *size)
     }
     memcpy(haul_buf_data(buf), e->source, size->n_bytes);
     bool ok = haul_payload_set_buf(&out, buf, size->n_bytes) == HAUL_OK &&
-              call_touch(e, &out.payload, true, HAUL_PATH_SHM, size->sums[true]);
+              call_touch(e, &out.payload, true, path, size->sums[true]);
     haul_buf_release(buf);
+    return ok;
+}
+
+/* The payload lies in the pool. */
+static bool from_pool(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns, int path)
+{
+    e2e_size *size = arm->size;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t start_ns = bench_now_ns();
+        ok = arm->whole ? produce_and_call(e, size, path)
+                        : call_touch(e, &size->by_key.payload, false, path, size->sums[false]);
+        out_ns[i] = bench_now_ns() - start_ns;
+    }
     return ok;
 }
 
 bool e2e_key(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    e2e_size *size = arm->size;
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++) {
-        uint64_t start_ns = bench_now_ns();
-        ok = arm->whole
-                 ? produce_and_call(e, size)
-                 : call_touch(e, &size->by_key.payload, false, HAUL_PATH_SHM, size->sums[false]);
-        out_ns[i] = bench_now_ns() - start_ns;
-    }
-    return ok;
+    return from_pool(e, arm, n, out_ns, HAUL_PATH_SHM);
+}
+
+bool e2e_inline(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
+{
+    return from_pool(e, arm, n, out_ns, HAUL_PATH_INLINE);
 }
 
 /* The payload lies in the pool, and the library decides how it goes. */
 bool e2e_default(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    e2e_size *size = arm->size;
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++) {
-        uint64_t start_ns = bench_now_ns();
-        ok = call_touch(e, &size->by_key.payload, false, ANY_PATH, size->sums[false]);
-        out_ns[i] = bench_now_ns() - start_ns;
-    }
-    return ok;
+    return from_pool(e, arm, n, out_ns, ANY_PATH);
 }
 
 static bool through_socket(e2e *e, const e2e_size *size, bool whole)

@@ -102,6 +102,7 @@ static void add_arms(e2e_plan *p, bool cpp)
     p->inlined = add(p, "inline", "inline", e2e_inline, p->main);
     p->raw = add(p, "unix_socket", "socket", e2e_raw_socket, p->main);
     p->inline_work = add_work(p, p->inlined);
+    p->memory = add(p, "memory", "inline", e2e_memory, p->main);
     (void)add_work(p, p->raw);
     for (size_t i = 0; i < p->n_sweep; i++) {
         p->by_default[i] = add(p, "default", "any", e2e_default, &p->sizes[i]);
@@ -192,6 +193,7 @@ void e2e_plan_print(e2e_plan *p)
     tell("empty_vs_core", empty_us / e2e_p50_us(p->core_empty), 0, true);
     tell("key_work_vs_one_process", e2e_p50_us(p->key_work) / e2e_p50_us(p->alone), 1.15, true);
     tell("inline_vs_unix_socket", inline_us / e2e_p50_us(p->raw), 1.25, true);
+    tell("memory_vs_unix_socket", e2e_p50_us(p->memory) / e2e_p50_us(p->raw), 0, true);
     tell("inline_work_vs_key_work", e2e_p50_us(p->inline_work) / e2e_p50_us(p->key_work), 0, false);
     if (p->cpp != NULL) {
         tell("empty_vs_cpp", empty_us / e2e_p50_us(p->cpp_empty), 0.5, true);
