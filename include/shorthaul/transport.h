@@ -149,7 +149,7 @@ typedef struct haul_server_opts {
     uint32_t stream_window; /* buffers that may be on their way to one caller unclaimed; 0 = 16 */
 
     bool
-        no_trunk; /* do not offer clients one stream for their short calls (docs/adr/0013); nor does
+        no_trunk; /* do not offer clients one stream for their short calls (docs/adr/0012); nor does
                     * a server whose max_streams is below 8 or max_message_bytes below 256 KiB */
     /* Answers of unary calls that their callers do not read, as far as they are inline: their bytes
      * together, of all callers. One more is then not sent, and its call ends RESOURCE_EXHAUSTED; but
@@ -388,7 +388,7 @@ typedef struct haul_channel_opts {
     haul_if_exhausted if_exhausted; /* and if none can be had */
 
     bool no_trunk; /* make every call as one of gRPC's, also short ones to servers that offer one
-                    * stream for all of them (docs/adr/0013), which halves what such a call costs */
+                    * stream for all of them (docs/adr/0012), which halves what such a call costs */
 } haul_channel_opts;
 
 /*

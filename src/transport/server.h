@@ -56,6 +56,12 @@ static inline bool haul__tag_fire(haul__tag *tag, bool ok)
     return tag->fire(tag, ok);
 }
 
+/* Something for the next thread that leads: a call that came over a trunk, or what follows it. */
+typedef struct haul__ready {
+    struct haul__ready *next;
+    bool (*run)(struct haul__ready *ready, size_t n_calls); /* whether the thread still leads */
+} haul__ready;
+
 typedef struct haul__method {
     struct haul__method *next;
     haul_server *server;
@@ -137,8 +143,8 @@ struct haul_server {
     size_t n_calls;      /* taken, and not all over */
     size_t n_requesting; /* threads that are asking gRPC for a call */
     size_t n_carriers;   /* trunks, the one that gRPC is asked for included */
-    haul_call *ready;    /* calls that came over trunks and wait for a thread */
-    haul_call *last_ready;
+    haul__ready *ready;  /* what is to be done before polling */
+    haul__ready *last_ready;
     atomic_bool has_ready;   /* written under the mutex */
     bool shut_down;          /* gRPC has no call and no connection left */
     haul_call *unread_first; /* calls whose answers gRPC has not written yet, the oldest first */
@@ -189,7 +195,7 @@ typedef struct haul__carried {
     haul__carrier *carrier; /* NULL: it has not */
     haul_call *next;        /* of the carrier's */
     haul_call **link;
-    haul_call *next_ready;
+    haul__ready ready;
     grpc_slice frame; /* that the request and the metadata are parts of */
     haul__letter_metadata metadata;
     haul__outgoing_letter letter; /* the answer */
@@ -276,7 +282,11 @@ bool haul__server_begin_request(haul_server *server);
 void haul__server_end_request(haul_server *server);
 
 /* Have a call run that has come over a trunk. */
-void haul__ready_add(haul_server *server, haul_call *call);
+void haul__ready_call(haul_server *server, haul_call *call);
+
+/* Have something else done after what is ready already. */
+void haul__ready_add(haul_server *server, haul__ready *ready,
+                     bool (*run)(haul__ready *ready, size_t n_calls));
 
 /* ---- server_trunk.c ---- */
 

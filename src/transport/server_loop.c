@@ -137,33 +137,45 @@ static bool lead_through(haul_call *call, size_t n_calls)
     return false;
 }
 
-void haul__ready_add(haul_server *server, haul_call *call)
+static bool run_call(haul__ready *ready, size_t n_calls)
 {
+    return lead_through(HAUL__CONTAINER_OF(ready, haul_call, carried.ready), n_calls);
+}
+
+void haul__ready_call(haul_server *server, haul_call *call)
+{
+    haul__ready_add(server, &call->carried.ready, run_call);
+}
+
+void haul__ready_add(haul_server *server, haul__ready *ready,
+                     bool (*run)(haul__ready *ready, size_t n_calls))
+{
+    *ready = (haul__ready){.run = run};
     (void)pthread_mutex_lock(&server->mutex);
     if (server->ready) {
-        server->last_ready->carried.next_ready = call;
+        server->last_ready->next = ready;
     } else {
-        server->ready = call;
+        server->ready = ready;
     }
-    server->last_ready = call;
+    server->last_ready = ready;
     atomic_store(&server->has_ready, true);
     (void)pthread_mutex_unlock(&server->mutex);
 }
 
-/* Run the first of the calls that are ready, if there is one; whether the thread still leads then.
- * Who takes over the lead looks here first, so that the next one does not wait for this one. */
+/* Do the first of what is ready, if there is anything; whether the thread still leads then. Who takes
+ * over the lead looks here first, so that the next one does not wait for this one. */
 static bool run_ready(haul_server *server, bool *out_leads)
 {
     if (!atomic_load(&server->has_ready)) {
         return false;
     }
     (void)pthread_mutex_lock(&server->mutex);
-    haul_call *call = server->ready;
-    server->ready = call->carried.next_ready;
+    haul__ready *ready = server->ready;
+    server->ready = ready->next;
     atomic_store(&server->has_ready, server->ready != NULL);
     size_t n_calls = server->n_calls;
     (void)pthread_mutex_unlock(&server->mutex);
-    *out_leads = lead_through(call, n_calls);
+    *out_leads = ready->run(ready, n_calls);
     return true;
 }
 

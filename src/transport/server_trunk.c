@@ -37,6 +37,7 @@ struct haul__carrier {
     haul__tag on_sent;
     haul__tag on_closed;
     haul__tag on_finished;
+    haul__ready ready; /* to ask for the next message */
     haul_server *server;
     grpc_call *grpc;
     gpr_timespec deadline; /* which clients of ours do not set */
@@ -250,7 +251,7 @@ static void begin(reading *in, haul__letter *letter)
         return;
     }
     fill(call, letter, in);
-    haul__ready_add(server, call);
+    haul__ready_call(server, call);
 }
 
 static void on_letter(void *ctx, haul__letter *letter)
@@ -313,6 +314,17 @@ static void receive_next(haul__carrier *carrier)
     start(carrier, &op, 1, &carrier->on_received, on_received);
 }
 
+/* Behind the calls that the last message brought: their answers are under way then. If there are
+ * many, or they last, another thread leads and comes here. */
+static bool go_on(haul__ready *ready, size_t n_calls)
+{
+    (void)n_calls;
+    haul__carrier *carrier = HAUL__CONTAINER_OF(ready, haul__carrier, ready);
+    receive_next(carrier);
+    unref(carrier);
+    return true;
+}
+
 static bool on_received(haul__tag *tag, bool ok)
 {
     haul__carrier *carrier = HAUL__CONTAINER_OF(tag, haul__carrier, on_received);
@@ -332,7 +344,8 @@ static bool on_received(haul__tag *tag, bool ok)
             (void)grpc_call_cancel_with_status(carrier->grpc, GRPC_STATUS_RESOURCE_EXHAUSTED,
                                                "more calls than may be, or no calls at all", NULL);
         }
-        receive_next(carrier);
+        atomic_fetch_add(&carrier->refs, 1);
+        haul__ready_add(carrier->server, &carrier->ready, go_on);
     }
     unref(carrier);
     return true;

@@ -63,6 +63,7 @@ static void receive_next(haul__trunk *trunk)
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     op.data.recv_message.recv_message = &trunk->incoming;
     (void)grpc_call_start_batch(trunk->call, &op, 1, &trunk->on_received, NULL);
+    trunk->receiving = true;
 }
 
 /* With an empty message: a server that is none of ours, but takes any call, may wait for one. */
@@ -111,7 +112,6 @@ haul__trunk *haul__trunk_begin(haul_channel *channel, bool wait_for_ready)
         haul__trunk_unref(trunk);
         return NULL;
     }
-    receive_next(trunk);
     return trunk;
 }
 
@@ -345,7 +345,7 @@ static void on_received(haul__trunk *trunk)
     if (!bytes) {
         return; /* the end is about to come */
     }
-    receive_next(trunk);
+    trunk->receiving = false;
     uint64_t max_calls = 0;
     reading in = {.trunk = trunk, .frame = haul__frame_of(bytes)};
     (void)pthread_mutex_lock(&trunk->mutex);
@@ -393,8 +393,13 @@ static void on_ended(haul__trunk *trunk)
     see_to(trunk, &after);
 }
 
+/* The next message is asked for here and not when the last one has come: meanwhile whoever that was
+ * for has sent his next letter, and what asking costs is spent while the server works. */
 bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns)
 {
+    if (!trunk->receiving) {
+        receive_next(trunk);
+    }
     grpc_event event = grpc_completion_queue_next(trunk->queue, haul__gpr_of_ns(deadline_ns), NULL);
     if (event.type == GRPC_QUEUE_TIMEOUT) {
         return false;

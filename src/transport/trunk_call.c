@@ -5,7 +5,7 @@
  * Blocking unary calls over one stream.
  *
  * A call of gRPC's own costs about twice as much as a message each way on a stream that is open
- * (docs/adr/0013). So short calls travel on a stream that the channel keeps, the trunk, if the
+ * (docs/adr/0012). So short calls travel on a stream that the channel keeps, the trunk, if the
  * server offers one; the first call asks, in its own thread and within its own deadline. What is
  * long, and what comes while a trunk is being opened or coming to its end, is a gRPC call.
  *

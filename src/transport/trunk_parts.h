@@ -44,6 +44,7 @@ struct haul__trunk {
     grpc_status_code code;
     grpc_slice details;
     grpc_byte_buffer *incoming; /* gRPC's, while a message is being received */
+    bool receiving;             /* the poller's */
     int on_received;            /* addresses of these are tags */
     int on_sent;
     int on_ended;
