@@ -42,6 +42,9 @@ static haul_status prepare_nothing(haul__journey *j)
 {
     j->attempt.request = grpc_raw_byte_buffer_create(NULL, 0);
     j->unsent = HAUL_OK;
+    j->reply->request_tally = (haul__tally){0};
+    j->reply->n_request_bytes = 0;
+    j->reply->was_resent = false;
     return HAUL_OK;
 }
 
@@ -118,9 +121,11 @@ bool haul__journey_again(haul__journey *j, haul_status *out_status)
         return false;
     }
     clear_attempt(j);
-    haul__count(&j->channel->counters.n_refused);
     reply->was_resent = true;
     *out_status = prepare(j, false, false);
+    if (reply->was_resent) { /* and not cancelled before it */
+        haul__count(&j->channel->counters.n_refused);
+    }
     return j->unsent == HAUL_OK;
 }
 

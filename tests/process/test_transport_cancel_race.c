@@ -85,6 +85,7 @@ static bool race(test_pair *pair, trigger *t, haul_payload *data, bool proven)
         assert_true(haul_reply_was_resent(reply) == proven);
     } else {
         assert_int_equal(haul_reply_code(reply), GRPC_STATUS_CANCELLED);
+        assert_true(haul_reply_request_bytes(reply) > 0 || !haul_reply_was_resent(reply));
     }
     haul_reply_free(reply);
     return ended;
