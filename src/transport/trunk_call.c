@@ -33,6 +33,9 @@
 /* How long a call waits for gRPC to be done with a trunk that has ended, before it does without. */
 #define ENDING_NS UINT64_C(1000000)
 
+/* And for what it leaves behind to be sent, which only a server that does not read holds up. */
+#define NOTES_NS UINT64_C(100000000)
+
 /* Metadata of more bytes is left to gRPC, which knows what the server takes. */
 #define METADATA_BYTES_MAX 4096
 
@@ -242,6 +245,18 @@ static haul__ride *find_successor(const haul__trunk *trunk)
     return ride;
 }
 
+/* With the lock held, which it gives up meanwhile: poll once. Nobody else does. */
+static bool poll_once(haul__ride *ride, uint64_t deadline_ns)
+{
+    haul__trunk *trunk = ride->trunk;
+    trunk->poller = ride;
+    (void)pthread_mutex_unlock(&trunk->mutex);
+    bool in_time = haul__trunk_poll(trunk, deadline_ns);
+    (void)pthread_mutex_lock(&trunk->mutex);
+    haul__trunk_unpoll(trunk);
+    return in_time;
+}
+
 /* With the lock held: wait for the answer, polling if nobody else does. */
 static void wait_for_answer(haul__ride *ride, uint64_t deadline_ns)
 {
@@ -250,13 +265,30 @@ static void wait_for_answer(haul__ride *ride, uint64_t deadline_ns)
     while (!ride->done && !ride->cancelled && in_time) {
         if (trunk->poller) {
             in_time = haul__cond_wait_until(&ride->changed, &trunk->mutex, deadline_ns);
-            continue;
+        } else {
+            in_time = poll_once(ride, deadline_ns);
         }
-        trunk->poller = ride;
-        (void)pthread_mutex_unlock(&trunk->mutex);
-        in_time = haul__trunk_poll(trunk, deadline_ns);
-        (void)pthread_mutex_lock(&trunk->mutex);
-        haul__trunk_unpoll(trunk);
+    }
+}
+
+/* Leave the polling to another one. If there is none, and cancellations wait for what is under way
+ * to have left, see them off: else they would wait for the next call. */
+static void hand_over(haul__ride *ride)
+{
+    haul__trunk *trunk = ride->trunk;
+    bool in_time = true;
+    (void)pthread_mutex_lock(&trunk->mutex);
+    haul__ride *successor = find_successor(trunk);
+    uint64_t until = trunk->outbox.first ? haul__after_ns(NOTES_NS) : 0;
+    while (in_time && !successor && !trunk->poller && trunk->outbox.first &&
+           !atomic_load(&trunk->spent)) {
+        in_time = poll_once(ride, until);
+        successor = find_successor(trunk);
+    }
+    (void)pthread_mutex_unlock(&trunk->mutex);
+    if (successor) {
+        (void)pthread_cond_signal(&successor->changed);
+        haul__ride_unref(successor);
     }
 }
 
@@ -281,12 +313,7 @@ static void ride_to_end(haul__ride *ride, haul__attempt *attempt)
             haul__ride_leave(ride);
         }
     }
-    haul__ride *successor = find_successor(trunk);
     (void)pthread_mutex_unlock(&trunk->mutex);
-    if (successor) {
-        (void)pthread_cond_signal(&successor->changed);
-        haul__ride_unref(successor);
-    }
     if (given_up) {
         fill_given_up(attempt, ride->cancelled);
     }
@@ -296,6 +323,7 @@ static void ride_to_end(haul__ride *ride, haul__attempt *attempt)
     } else if (given_up) {
         send_cancellation(trunk, ride->letter.id);
     }
+    hand_over(ride);
 }
 
 /* Let a cancellation find the ride, or no longer; one that has come before counts. */

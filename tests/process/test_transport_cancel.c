@@ -102,6 +102,27 @@ static void during(void **state)
     test_pair_close(&pair);
 }
 
+/* Again and again: each time the server hears of it, though no other call follows. */
+static void the_server_is_told(void **state)
+{
+    (void)state;
+    test_pair pair;
+    test_pair_open(&pair, NULL);
+    for (unsigned i = 0; i < 100; i++) {
+        caller c;
+        haul_cancel *cancel = new_cancel();
+        caller_init(&c, pair.channel, HAUL__TEST__MODE__MODE_HOLD, cancel);
+        start(&c);
+        test_service_wait_held(&pair.service);
+        haul_cancel_trigger(cancel);
+        test_service_wait_cancelled(&pair.service);
+        test_service_let_go(&pair.service);
+        finish(&c, GRPC_STATUS_CANCELLED);
+        haul_cancel_destroy(cancel);
+    }
+    test_pair_close(&pair);
+}
+
 /* Neither a probe nor the call itself, and no buffer is taken; nor is there a connection to wait
  * for. What is called without the token goes on as ever. */
 static void before(void **state)
@@ -333,6 +354,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(during),
+        cmocka_unit_test(the_server_is_told),
         cmocka_unit_test(before),
         cmocka_unit_test(after),
         cmocka_unit_test(in_the_probe),
