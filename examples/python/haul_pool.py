@@ -263,14 +263,15 @@ class Participant(Pool):
         self._check(key, 0)
         at, wake = self._record(key.index) + STATE, self._base + HEADER_WAKE
         until = time.monotonic() + seconds
-        while True:
-            seen = self._a32.fetch("or", wake, 1) | 1
-            if not self._is_given(key, self._a64.load(at)):
-                return True
-            left = until - time.monotonic()
+        left = seconds
+        while self._is_given(key, self._a64.load(at)):
             if left <= 0:
                 return False
-            futex_wait(wake, seen, left)
+            seen = self._a32.fetch("or", wake, 1) | 1
+            if self._is_given(key, self._a64.load(at)):
+                futex_wait(wake, seen, left)
+            left = until - time.monotonic()
+        return True
 
     def _retire(self, index, word):
         retired = make_word(generation_of(word), 0, RETIRED, flags_of(word))

@@ -9,7 +9,10 @@
  *   test_interop_streams WAY COMMAND...
  */
 
+#include <sched.h>
+
 #include "interop.h"
+#include "pool/impl.h"
 #include "stream_test.h"
 
 #define MIB   (UINT64_C(1) << 20)
@@ -156,6 +159,37 @@ static void a_thread_each_way(void **state)
     interop_end(&s.visit);
 }
 
+/* Whether somebody sleeps until a buffer is claimed or freed. */
+static bool is_awaited(haul_pool *pool)
+{
+    return (haul__load32_seq(&haul__header_of(pool)->wake) & 1) != 0;
+}
+
+/* We stop receiving: the peer fills the window that docs/wire.md allows it, waits, and goes on when we
+ * do. */
+static void a_receiver_that_stops(void **state)
+{
+    (void)state;
+    if (!interop_is_participant()) {
+        skip(); /* nothing is given to anybody */
+    }
+    scene s;
+    begin(&s);
+    haul_stream *stream = stream_open(&s.pair, STREAM_DOWNLOAD, NULL);
+    assert_ok(stream_act(stream, HAUL__TEST__ACT__ACT_ECHO, MANY, SMALL));
+    assert_ok(haul_stream_close_send(stream));
+    while (!is_awaited(s.visit.pool)) {
+        (void)sched_yield();
+    }
+    assert_int_equal(test_class_info(s.visit.pool, 0).n_given, HAUL_STREAM_WINDOW_DEFAULT);
+    for (unsigned i = 0; i < MANY; i++) {
+        stream_expect(stream, i, SMALL, (uint8_t)i, HAUL_PATH_SHM);
+    }
+    assert_status(stream_drop(stream), HAUL_END);
+    finish(stream, HAUL_PATH_NONE, HAUL_PATH_SHM);
+    interop_end(&s.visit);
+}
+
 /* A buffer that stays ours is attached, and answered in another; once it is released, its key is
  * refused. Where the peer takes no gifts, the bytes go inline. */
 static void a_shared_buffer(void **state)
@@ -240,11 +274,11 @@ static void a_stream_that_is_left(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(their_client),          cmocka_unit_test(client_streaming),
-        cmocka_unit_test(server_streaming),      cmocka_unit_test(there_and_back),
-        cmocka_unit_test(a_thread_each_way),     cmocka_unit_test(a_shared_buffer),
-        cmocka_unit_test(their_server_refuses),  cmocka_unit_test(a_status_of_theirs),
-        cmocka_unit_test(a_stream_that_is_left),
+        cmocka_unit_test(their_client),       cmocka_unit_test(client_streaming),
+        cmocka_unit_test(server_streaming),   cmocka_unit_test(there_and_back),
+        cmocka_unit_test(a_thread_each_way),  cmocka_unit_test(a_receiver_that_stops),
+        cmocka_unit_test(a_shared_buffer),    cmocka_unit_test(their_server_refuses),
+        cmocka_unit_test(a_status_of_theirs), cmocka_unit_test(a_stream_that_is_left),
     };
     return interop_run(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }
