@@ -18,9 +18,6 @@
  * into gRPC and no handler.
  */
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
 #include "transport/server.h"
@@ -74,7 +71,7 @@ static void unref(haul__carrier *carrier)
         grpc_call_unref(carrier->grpc);
     }
     (void)pthread_mutex_destroy(&carrier->mutex);
-    free(carrier);
+    haul__block_give_back(server->place, carrier);
     (void)pthread_mutex_lock(&server->mutex);
     server->n_carriers--;
     bool last = server->phase == HAUL__SERVER_STOPPED && server->n_carriers == 0;
@@ -417,13 +414,14 @@ haul_status haul__server_request_trunk(haul_server *server)
     if (!server->trunk || !haul__server_begin_request(server)) {
         return HAUL_OK;
     }
-    haul__carrier *carrier = calloc(1, sizeof(*carrier));
-    if (!carrier || pthread_mutex_init(&carrier->mutex, NULL) != 0) {
-        free(carrier);
+    _Static_assert(sizeof(haul__carrier) <= HAUL__BLOCK_BYTES, "a carrier fits into a block");
+    haul__carrier *carrier = haul__block_take(server->place);
+    if (!carrier) {
         haul__server_end_request(server);
         return HAUL_NOMEM;
     }
-    carrier->server = server;
+    *carrier = (haul__carrier){.server = server};
+    (void)pthread_mutex_init(&carrier->mutex, NULL);
     atomic_init(&carrier->refs, 1);
     (void)pthread_mutex_lock(&server->mutex);
     server->n_carriers++;

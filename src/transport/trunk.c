@@ -208,7 +208,6 @@ void haul__ride_leave(haul__ride *ride)
     if (ride->next) {
         ride->next->link = ride->link;
     }
-    ride->link = NULL;
     ride->trunk->n_rides--;
     ride->trunk->n_live -= ride->attempt != NULL;
     note_spent(ride->trunk);

@@ -21,7 +21,7 @@ typedef struct haul__ride {
 
     /* Under the trunk's mutex. */
     struct haul__ride *next;
-    struct haul__ride **link;      /* NULL: not in the list */
+    struct haul__ride **link;
     struct haul__ride *next_after; /* of those that something is to be done with */
     haul__attempt *attempt;        /* NULL: nobody waits any more */
     grpc_slice_buffer parts;       /* of the answer */
