@@ -5,7 +5,7 @@
 # Build the fuzz targets with libFuzzer and run each for a while, from its corpus of tests/fuzz/corpus.
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET...]     default: 60 seconds each of layout, key, control, message,
-#                                             request, answer
+#                                             request, answer, letter
 #
 # What is found on the way goes to build/fuzz/corpus, an input that was not survived to
 # build/fuzz/found. Exit: 0 all was survived, 1 not. Leaves nothing in /dev/shm.
@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || die "'$seconds' is no number of seconds"
 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(layout key control message request answer)
+[ ${#targets[@]} -gt 0 ] || targets=(layout key control message request answer letter)
 readonly found=$root/build/fuzz/found
 
 clean_up() {

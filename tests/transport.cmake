@@ -16,6 +16,8 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
+haul_test(test_letter SOURCES unit/test_letter.c LIBS pool_test shorthaul::transport LABELS unit)
+target_include_directories(test_letter PRIVATE ${PROJECT_SOURCE_DIR}/src)
 foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life
                       limits listen loan loan_forged loan_own metadata path death)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
@@ -98,6 +100,7 @@ if(NOT SHORTHAUL_SANITIZE MATCHES "thread")
   haul_fuzz(request LIBS transport_test_proto shorthaul::transport Threads::Threads
             OPTIONS -Wl,--wrap=grpc_call_start_batch,--wrap=grpc_call_unref)
   haul_fuzz(answer LIBS transport_test_proto shorthaul::transport Threads::Threads)
+  haul_fuzz(letter LIBS shorthaul::transport)
   target_sources(fuzz_request PRIVATE fuzz/fuzz_wire.c)
   target_sources(fuzz_answer PRIVATE fuzz/fuzz_wire.c)
 endif()
