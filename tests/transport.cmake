@@ -19,7 +19,7 @@ endforeach()
 haul_test(test_letter SOURCES unit/test_letter.c LIBS pool_test shorthaul::transport LABELS unit)
 target_include_directories(test_letter PRIVATE ${PROJECT_SOURCE_DIR}/src)
 foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life
-                      limits listen loan loan_forged loan_own metadata path death)
+                      limits listen loan loan_forged loan_own metadata path death trunk)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
