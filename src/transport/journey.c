@@ -115,6 +115,7 @@ bool haul__journey_again(haul__journey *j, haul_status *out_status)
         clear_attempt(j);
         reply->request_tally = (haul__tally){0};
         *out_status = haul__journey_prepare(j);
+        j->attempt.by_itself = true;
         return j->unsent == HAUL_OK;
     }
     if (!j->attempt.refused || reply->was_resent || reply->request_tally.n_key == 0) {

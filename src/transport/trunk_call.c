@@ -64,13 +64,17 @@ static bool end_trunk(haul__trunk *trunk, uint64_t until)
     return true;
 }
 
-/* Whether the server has no trunk, rather than being out of reach. */
-static bool is_absent(haul__trunk *trunk)
+/* Whether the server has no trunk, rather than being out of reach: of one that was asked until
+ * @asked_until. */
+static bool is_absent(haul__trunk *trunk, uint64_t asked_until)
 {
     if (trunk->opened) {
         return false;
     }
     if (!trunk->ended) {
+        if (haul__clock_ns() < asked_until) {
+            return false; /* the call's deadline came first */
+        }
         grpc_channel *channel = trunk->channel->grpc;
         return grpc_channel_check_connectivity_state(channel, 0) == GRPC_CHANNEL_READY;
     }
@@ -78,11 +82,10 @@ static bool is_absent(haul__trunk *trunk)
            trunk->code != GRPC_STATUS_CANCELLED;
 }
 
-/* Begin a trunk and wait until it is open, within the attempt's time. */
+/* Begin a trunk and wait until it is open, at most so long and within the attempt's time. */
 static haul__trunk *begin_trunk(haul_channel *channel, haul__flight *flight,
-                                const haul__attempt *attempt)
+                                const haul__attempt *attempt, uint64_t until)
 {
-    uint64_t until = haul__after_ns(OPENING_NS);
     haul__trunk *trunk = haul__trunk_begin(channel, attempt->wait_for_ready);
     if (!trunk) {
         return NULL;
@@ -103,13 +106,14 @@ static haul__trunk *renew(haul_channel *channel, haul__flight *flight, const hau
                           haul__trunk *old)
 {
     uint64_t retry_ns = 0;
+    uint64_t until = haul__after_ns(OPENING_NS);
     haul__trunk *trunk = old;
     if (!old || end_trunk(old, haul__after_ns(ENDING_NS))) {
-        trunk = begin_trunk(channel, flight, attempt);
+        trunk = begin_trunk(channel, flight, attempt, until);
     }
     bool usable = trunk && !atomic_load(&trunk->spent);
     if (trunk && !usable) {
-        retry_ns = is_absent(trunk) ? haul__after_ns(ABSENT_NS) : 0;
+        retry_ns = is_absent(trunk, until) ? haul__after_ns(ABSENT_NS) : 0;
         if (end_trunk(trunk, haul__after_ns(ENDING_NS))) {
             trunk = NULL;
         }
@@ -299,13 +303,21 @@ static void fill_given_up(haul__attempt *attempt, bool cancelled)
         grpc_slice_from_static_string(cancelled ? "the call was cancelled" : "Deadline Exceeded");
 }
 
-static void ride_to_end(haul__ride *ride, haul__attempt *attempt)
+/* What has become of a call. */
+typedef enum outcome {
+    NO_ROOM, /* nothing, and nothing has been asked of the trunk */
+    UNBEGUN, /* nothing, and the trunk has come to its end */
+    ENDED
+} outcome;
+
+static outcome ride_to_end(haul__ride *ride, haul__attempt *attempt)
 {
     haul__trunk *trunk = ride->trunk;
     bool withdrawn = false;
     (void)pthread_mutex_lock(&trunk->mutex);
     wait_for_answer(ride, attempt->deadline_ns);
     bool given_up = !ride->done;
+    bool cancelled = ride->cancelled;
     if (given_up) {
         haul__ride_abandon(ride);
         withdrawn = haul__outbox_withdraw(&trunk->outbox, &ride->letter);
@@ -314,8 +326,8 @@ static void ride_to_end(haul__ride *ride, haul__attempt *attempt)
         }
     }
     (void)pthread_mutex_unlock(&trunk->mutex);
-    if (given_up) {
-        fill_given_up(attempt, ride->cancelled);
+    if (given_up || (ride->unbegun && cancelled)) {
+        fill_given_up(attempt, cancelled);
     }
     if (withdrawn) {
         haul__ride_unref(ride); /* for the list */
@@ -324,6 +336,7 @@ static void ride_to_end(haul__ride *ride, haul__attempt *attempt)
         send_cancellation(trunk, ride->letter.id);
     }
     hand_over(ride);
+    return !given_up && ride->unbegun && !cancelled ? UNBEGUN : ENDED;
 }
 
 /* Let a cancellation find the ride, or no longer; one that has come before counts. */
@@ -364,8 +377,16 @@ static bool is_short(const haul__attempt *attempt)
            (!list || haul__metadata_bytes(list->items, list->n) <= METADATA_BYTES_MAX);
 }
 
-/* Make the call by @ride. False: there is no room for it. */
-static bool travel(haul__ride *ride, haul__attempt *attempt)
+static bool is_cancelled(haul__ride *ride)
+{
+    (void)pthread_mutex_lock(&ride->trunk->mutex);
+    bool cancelled = ride->cancelled;
+    (void)pthread_mutex_unlock(&ride->trunk->mutex);
+    return cancelled;
+}
+
+/* Make the call by @ride. */
+static outcome travel(haul__ride *ride, haul__attempt *attempt)
 {
     const grpc_slice_buffer *request = &attempt->request->data.raw.slice_buffer;
     for (size_t i = 0; i < request->count; i++) {
@@ -378,37 +399,37 @@ static bool travel(haul__ride *ride, haul__attempt *attempt)
     look(ride);
     ride->letter.fields = write_letter(ride->trunk->channel, attempt, ride->letter.id);
     if (set_off(ride)) {
-        ride_to_end(ride, attempt);
-        return true;
+        return ride_to_end(ride, attempt);
     }
     grpc_slice_unref(ride->letter.fields);
-    if (ride->cancelled) {
+    if (is_cancelled(ride)) {
         fill_given_up(attempt, true);
+        return ENDED;
     }
-    return ride->cancelled || ride->unbegun;
+    return ride->unbegun ? UNBEGUN : NO_ROOM;
 }
 
 bool haul__trunk_carry(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    if (channel->no_trunk || !is_short(attempt)) {
+    if (channel->no_trunk || attempt->by_itself || !is_short(attempt)) {
         return false;
     }
     haul__trunk *trunk = board(channel, flight, attempt);
     haul__ride *ride = trunk ? haul__ride_create(trunk) : NULL;
-    bool carried = false;
+    outcome how = NO_ROOM;
     if (ride) {
         show(channel, flight, ride);
-        carried = travel(ride, attempt);
+        how = travel(ride, attempt);
         show(channel, flight, NULL);
-        attempt->unbegun = carried && ride->unbegun && !ride->cancelled;
         haul__ride_unref(ride);
     }
-    if (attempt->unbegun) {
+    if (how == UNBEGUN) {
+        attempt->unbegun = true;
         attempt->code = GRPC_STATUS_UNAVAILABLE;
-    } else if (carried) {
+    } else if (how == ENDED) {
         attempt->is_carried = true;
         haul__attempt_end(attempt);
     }
     haul__trunk_unref(trunk);
-    return carried;
+    return how != NO_ROOM;
 }
