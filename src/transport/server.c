@@ -232,9 +232,10 @@ static void remove_socket_files(haul_server *server)
 static void end_calls(haul_server *server, uint64_t grace_ns)
 {
     uint64_t until = haul__after_ns(grace_ns);
+    haul__server_end_trunks(server);
     (void)pthread_mutex_lock(&server->mutex);
     bool in_time = true;
-    while (in_time && server->n_calls > 0) {
+    while (in_time && (server->n_calls > 0 || server->n_carriers > 0)) {
         in_time = haul__cond_wait_until(&server->changed, &server->mutex, until);
     }
     (void)pthread_mutex_unlock(&server->mutex);

@@ -142,8 +142,9 @@ struct haul_server {
     haul__server_phase phase;
     size_t n_calls;      /* taken, and not all over */
     size_t n_requesting; /* threads that are asking gRPC for a call */
-    size_t n_carriers;   /* trunks, the one that gRPC is asked for included */
-    haul__ready *ready;  /* what is to be done before polling */
+    struct haul__carrier *carriers;
+    size_t n_carriers;  /* trunks, the one that gRPC is asked for included */
+    haul__ready *ready; /* what is to be done before polling */
     haul__ready *last_ready;
     atomic_bool has_ready;   /* written under the mutex */
     bool shut_down;          /* gRPC has no call and no connection left */
@@ -295,6 +296,9 @@ void haul__server_trunk_init(haul_server *server, const haul_server_opts *opts);
 
 /* Ask gRPC for one. Failures: HAUL_NOMEM, HAUL_SYSTEM. */
 HAUL_MUST_CHECK haul_status haul__server_request_trunk(haul_server *server);
+
+/* The server is being stopped and begins nothing more: each trunk ends with its last answer. */
+void haul__server_end_trunks(haul_server *server);
 
 /* Answer a call that has come over a trunk. */
 void haul__carrier_answer(haul_call *call, grpc_status_code code, const grpc_slice *text);

@@ -11,7 +11,8 @@
  * A trunk lives as long as anything refers to it: the events gRPC owes for it, its calls, and notes
  * that are to be sent. If the client dies the stream ends; its calls are cancelled as gRPC's would
  * be and run to their end, and what they give is revoked. If the server stops, what has not been
- * begun is answered so, for the client to make it again elsewhere.
+ * begun is answered so, or not at all before the stream ends OK, for the client to make it again
+ * elsewhere.
  *
  * A client may be anybody. It is told how many calls it may have at a time; one that takes no notice
  * loses the stream, and so does one whose messages cannot be read. The mutex is held across no call
@@ -42,6 +43,9 @@ struct haul__carrier {
     grpc_byte_buffer *incoming;
     int closed_early;
     atomic_uint refs;
+    haul__carrier *next; /* of the server's, under its mutex */
+    haul__carrier **link;
+    bool told; /* that the server is stopping */
 
     pthread_mutex_t mutex; /* the following */
     haul__outbox outbox;
@@ -49,6 +53,8 @@ struct haul__carrier {
     size_t n_calls;
     bool greeted;     /* the first message has been written */
     bool half_closed; /* the client sends nothing more */
+    bool stopping;    /* the server begins nothing more */
+    bool closed;      /* nobody hears the answers */
     bool finished;
 };
 
@@ -70,6 +76,12 @@ static void unref(haul__carrier *carrier)
     if (carrier->grpc) {
         grpc_call_unref(carrier->grpc);
     }
+    (void)pthread_mutex_lock(&server->mutex);
+    *carrier->link = carrier->next;
+    if (carrier->next) {
+        carrier->next->link = carrier->link;
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
     (void)pthread_mutex_destroy(&carrier->mutex);
     haul__block_give_back(server->place, carrier);
     (void)pthread_mutex_lock(&server->mutex);
@@ -98,11 +110,13 @@ static bool on_finished(haul__tag *tag, bool ok)
     return true;
 }
 
-/* The client has said its last word: when everything is answered, end the stream. */
+/* One side has said its last word: when everything is answered, end the stream. OK tells the client
+ * that what has no answer has not been begun. */
 static void finish_if_done(haul__carrier *carrier)
 {
     (void)pthread_mutex_lock(&carrier->mutex);
-    bool done = carrier->half_closed && carrier->n_calls == 0 && !carrier->finished &&
+    bool last = carrier->half_closed || (carrier->stopping && carrier->greeted);
+    bool done = last && carrier->n_calls == 0 && !carrier->finished &&
                 haul__outbox_is_empty(&carrier->outbox);
     carrier->finished |= done;
     (void)pthread_mutex_unlock(&carrier->mutex);
@@ -159,12 +173,18 @@ static bool enter_server(haul_server *server)
     return runs;
 }
 
-/* False: the client has more calls than it may. */
-static bool enter_carrier(haul__carrier *carrier, haul_call *call)
+typedef enum entry {
+    ENTERED,
+    TOO_MANY, /* the client has more calls than it may */
+    TOO_LATE  /* it is being told that no more are begun */
+} entry;
+
+static entry enter_carrier(haul__carrier *carrier, haul_call *call)
 {
     (void)pthread_mutex_lock(&carrier->mutex);
-    bool ok = carrier->n_calls < (size_t)CALLS_SLACK * carrier->server->max_calls;
-    if (ok) {
+    bool room = carrier->n_calls < (size_t)CALLS_SLACK * carrier->server->max_calls;
+    entry how = carrier->finished ? TOO_LATE : room ? ENTERED : TOO_MANY;
+    if (how == ENTERED) {
         call->carried.next = carrier->calls;
         call->carried.link = &carrier->calls;
         if (carrier->calls) {
@@ -172,9 +192,10 @@ static bool enter_carrier(haul__carrier *carrier, haul_call *call)
         }
         carrier->calls = call;
         carrier->n_calls++;
+        atomic_store(&call->cancelled, carrier->closed);
     }
     (void)pthread_mutex_unlock(&carrier->mutex);
-    return ok;
+    return how;
 }
 
 void haul__carrier_leave(haul_call *call)
@@ -236,19 +257,22 @@ static void begin(reading *in, haul__letter *letter)
         return;
     }
     haul_call *call = haul__call_create(server, find_method(server, letter->method));
-    if (!call || !enter_carrier(in->carrier, call)) {
+    entry how = call ? enter_carrier(in->carrier, call) : TOO_MANY;
+    if (how == ENTERED) {
+        fill(call, letter, in);
+        haul__ready_call(server, call);
+        return;
+    }
+    if (how == TOO_MANY) {
         const haul__letter_fields refused = {.id = letter->id,
                                              .status = GRPC_STATUS_RESOURCE_EXHAUSTED};
         in->broken |= call != NULL;
-        if (call) {
-            haul__call_discard(call);
-        }
         send_note(in->carrier, &refused);
-        haul__server_call_ended(server);
-        return;
     }
-    fill(call, letter, in);
-    haul__ready_call(server, call);
+    if (call) {
+        haul__call_discard(call);
+    }
+    haul__server_call_ended(server);
 }
 
 static void on_letter(void *ctx, haul__letter *letter)
@@ -371,6 +395,7 @@ static bool on_closed(haul__tag *tag, bool ok)
     (void)ok;
     haul__carrier *carrier = HAUL__CONTAINER_OF(tag, haul__carrier, on_closed);
     (void)pthread_mutex_lock(&carrier->mutex);
+    carrier->closed = true;
     for (haul_call *call = carrier->calls; call; call = call->carried.next) {
         atomic_store(&call->cancelled, true);
     }
@@ -424,6 +449,12 @@ haul_status haul__server_request_trunk(haul_server *server)
     (void)pthread_mutex_init(&carrier->mutex, NULL);
     atomic_init(&carrier->refs, 1);
     (void)pthread_mutex_lock(&server->mutex);
+    carrier->next = server->carriers;
+    carrier->link = &server->carriers;
+    if (carrier->next) {
+        carrier->next->link = &carrier->next;
+    }
+    server->carriers = carrier;
     server->n_carriers++;
     (void)pthread_mutex_unlock(&server->mutex);
     haul__tag_post(&carrier->on_new, on_new);
@@ -436,6 +467,40 @@ haul_status haul__server_request_trunk(haul_server *server)
         return HAUL_SYSTEM;
     }
     return HAUL_OK;
+}
+
+/* With the server's lock: a carrier that has not been told, with a reference; NULL: there is none. */
+static haul__carrier *find_untold(const haul_server *server)
+{
+    for (haul__carrier *carrier = server->carriers; carrier; carrier = carrier->next) {
+        unsigned refs = atomic_load(&carrier->refs);
+        bool told = carrier->told;
+        while (!told && refs > 0 &&
+               !atomic_compare_exchange_weak(&carrier->refs, &refs, refs + 1)) {
+        }
+        if (!told && refs > 0) {
+            carrier->told = true;
+            return carrier;
+        }
+    }
+    return NULL;
+}
+
+void haul__server_end_trunks(haul_server *server)
+{
+    haul__carrier *carrier;
+    do {
+        (void)pthread_mutex_lock(&server->mutex);
+        carrier = find_untold(server);
+        (void)pthread_mutex_unlock(&server->mutex);
+        if (carrier) {
+            (void)pthread_mutex_lock(&carrier->mutex);
+            carrier->stopping = true;
+            (void)pthread_mutex_unlock(&carrier->mutex);
+            finish_if_done(carrier);
+            unref(carrier);
+        }
+    } while (carrier);
 }
 
 void haul__server_trunk_init(haul_server *server, const haul_server_opts *opts)

@@ -14,8 +14,9 @@
  * the trunk's mutex's, which is held across no call into gRPC and no wake-up.
  *
  * If the server dies the stream ends, and with it all that ride: UNAVAILABLE, as with gRPC, for
- * nobody knows how far they came; but for those of which no byte has left. If this process dies, so
- * does the stream.
+ * nobody knows how far they came; but for those of which no byte has left. A server that stops ends
+ * the stream OK behind its last answer, and has begun none of the calls that are left. If this process
+ * dies, so does the stream.
  */
 
 #include <stdlib.h>
@@ -367,7 +368,8 @@ static void on_received(haul__trunk *trunk)
 /* How the stream's end looks to a call that was on it. */
 static void fill_lost(haul__ride *ride)
 {
-    ride->unbegun = !ride->letter.begun;
+    bool ended_well = ride->trunk->code == GRPC_STATUS_OK && !ride->has_answer;
+    ride->unbegun = ended_well || !ride->letter.begun;
     if (!ride->unbegun) {
         ride->attempt->code = GRPC_STATUS_UNAVAILABLE;
         ride->attempt->details = grpc_slice_ref(ride->trunk->details);
