@@ -113,7 +113,7 @@ typedef struct haul__attempt {
     grpc_byte_buffer *answer; /* NULL or to be destroyed */
     bool refused;             /* for a key that could not be attached */
     bool unbegun;             /* by a server that is stopping or gone: as if it had not been made */
-    bool by_itself;           /* not to be made over a trunk: it has been unbegun there before */
+    unsigned n_unbegun;       /* attempts of the same call before that were */
     bool has_lane;
     uint64_t lane_id;
 

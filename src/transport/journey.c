@@ -112,10 +112,11 @@ bool haul__journey_again(haul__journey *j, haul_status *out_status)
     haul__outgoing_release(&j->request);
     *out_status = HAUL_OK;
     if (j->attempt.unbegun) { /* whoever answers next may be another server */
+        unsigned n_unbegun = j->attempt.n_unbegun + 1;
         clear_attempt(j);
         reply->request_tally = (haul__tally){0};
         *out_status = haul__journey_prepare(j);
-        j->attempt.by_itself = true;
+        j->attempt.n_unbegun = n_unbegun;
         return j->unsent == HAUL_OK;
     }
     if (!j->attempt.refused || reply->was_resent || reply->request_tally.n_key == 0) {

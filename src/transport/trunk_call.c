@@ -36,6 +36,10 @@
 /* And for what it leaves behind to be sent, which only a server that does not read holds up. */
 #define NOTES_NS UINT64_C(100000000)
 
+/* So often a call that was not begun is made again on a trunk, and then without one. The second trunk is
+ * asked for on a connection on which a server that stops has said so, for it does that first. */
+#define UNBEGUN_MAX 1
+
 /* Metadata of more bytes is left to gRPC, which knows what the server takes. */
 #define METADATA_BYTES_MAX 4096
 
@@ -411,7 +415,7 @@ static outcome travel(haul__ride *ride, haul__attempt *attempt)
 
 bool haul__trunk_carry(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    if (channel->no_trunk || attempt->by_itself || !is_short(attempt)) {
+    if (channel->no_trunk || attempt->n_unbegun > UNBEGUN_MAX || !is_short(attempt)) {
         return false;
     }
     haul__trunk *trunk = board(channel, flight, attempt);
