@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: The Shorthaul authors
 """The calls of python_peer.py that stream: the stream service, and a list of calls of it."""
 
+import functools
 import sys
 import threading
 
@@ -19,10 +20,14 @@ MANY = 200  # more than any window
 TIMEOUT = 120
 
 
+@functools.cache
+def period(seed):
+    return bytes((seed + i + (i >> 8)) & 0xFF for i in range(65536))
+
+
 def fill(length, seed):
     """What test_fill() of tests/lib makes; it repeats itself after 65,536 bytes."""
-    period = bytes((seed + i + (i >> 8)) & 0xFF for i in range(65536))
-    return (period * (length // 65536 + 1))[:length]
+    return (period(seed & 0xFF) * (length // 65536 + 1))[:length]
 
 
 def total(data):
