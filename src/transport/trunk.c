@@ -325,7 +325,7 @@ static void on_letter(void *ctx, haul__letter *letter)
         return;
     }
     add_part(ride, letter);
-    if (letter->more) {
+    if (letter->more && !ride->too_long) {
         return;
     }
     ride->unbegun = letter->unbegun;
