@@ -134,7 +134,8 @@ typedef struct haul_server_opts {
     size_t max_metadata_bytes; /* of one request, as HTTP/2 counts them; those with more get
                                 * RESOURCE_EXHAUSTED; 0 = 8 KiB */
     uint32_t max_streams;      /* calls of one connection at a time, counted until the client has
-                                * read the answer; its further ones wait. 0 = 1,024 */
+                                * read the answer; its further ones wait. So many again may be on
+                                * the stream for short calls. 0 = 1,024 */
 
     /* Pings, by which a client that is frozen or out of reach is noticed: its connection is closed
      * and its calls are cancelled. gRPC sends one a second at most. */
