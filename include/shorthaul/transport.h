@@ -151,7 +151,9 @@ typedef struct haul_server_opts {
 
     bool
         no_trunk; /* do not offer clients one stream for their short calls (docs/adr/0012); nor does
-                    * a server whose max_streams is below 8 or max_message_bytes below 256 KiB */
+                    * a server whose max_streams is below 8, max_message_bytes below 256 KiB or
+                    * max_metadata_bytes below 1 KiB */
+
     /* Answers of unary calls that their callers do not read, as far as they are inline: their bytes
      * together, of all callers. One more is then not sent, and its call ends RESOURCE_EXHAUSTED; but
      * answers that have been unread for max_unread_ns are dropped before that, the oldest first, and
@@ -389,7 +391,8 @@ typedef struct haul_channel_opts {
     haul_if_exhausted if_exhausted; /* and if none can be had */
 
     bool no_trunk; /* make every call as one of gRPC's, also short ones to servers that offer one
-                    * stream for all of them (docs/adr/0012), which halves what such a call costs */
+                    * stream for all of them (docs/adr/0012), which halves what such a call costs.
+                    * So does a channel with bounds that low */
 } haul_channel_opts;
 
 /*

@@ -108,7 +108,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     channel->max_send_bytes = o.max_send_bytes;
     channel->max_message_bytes = o.max_message_bytes;
     channel->max_metadata_bytes = haul__metadata_bound(o.max_metadata_bytes);
-    channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes);
+    channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes, o.max_metadata_bytes);
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
                        "%016" PRIx64 ".%" PRIu32, haul_pool_id(o.pool),

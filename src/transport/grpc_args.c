@@ -18,7 +18,8 @@
 #define STREAMS_DEFAULT        1024
 #define METADATA_BYTES_DEFAULT 8192 /* gRPC's own */
 #define PING_TIMEOUT_MS        20000
-#define CHANNEL_ARGS_MAX       20 /* with room for those that are not always there, and an end */
+#define TRUNK_METADATA_MIN     1024 /* what gRPC itself says at a stream's beginning, and some */
+#define CHANNEL_ARGS_MAX       20   /* with room for those that are not always there, and an end */
 
 /* gRPC's clients send at most one ping a second, whatever the interval. What a server accepts leaves
  * room for pings that catch up with each other on the way. */
@@ -55,9 +56,10 @@ size_t haul__metadata_bound(size_t bytes)
     return bytes > INT_MAX ? INT_MAX : bytes;
 }
 
-bool haul__trunk_fits(size_t max_message_bytes)
+bool haul__trunk_fits(size_t max_message_bytes, size_t max_metadata_bytes)
 {
-    return max_message_bytes == 0 || max_message_bytes >= HAUL__TRUNK_MESSAGE_MAX;
+    return (max_message_bytes == 0 || max_message_bytes >= HAUL__TRUNK_MESSAGE_MAX) &&
+           (max_metadata_bytes == 0 || max_metadata_bytes >= TRUNK_METADATA_MIN);
 }
 
 /* A time in milliseconds, rounded up: a shorter one would not be what was asked for. */

@@ -18,10 +18,10 @@ grpc_channel *haul__grpc_channel_create(const char *address, const haul_channel_
 
 grpc_server *haul__grpc_server_create(const haul_server_opts *opts);
 
-/* What options say: bytes of metadata at most, streams of a connection at most, and whether a trunk's
- * messages are within a bound on messages. */
+/* What options say: bytes of metadata at most, streams of a connection at most, and whether bounds on
+ * messages and metadata leave room for a trunk. */
 size_t haul__metadata_bound(size_t bytes);
 uint32_t haul__stream_bound(uint32_t asked);
-bool haul__trunk_fits(size_t max_message_bytes);
+bool haul__trunk_fits(size_t max_message_bytes, size_t max_metadata_bytes);
 
 #endif

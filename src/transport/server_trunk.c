@@ -508,7 +508,8 @@ void haul__server_trunk_init(haul_server *server, const haul_server_opts *opts)
     uint32_t n_streams = haul__stream_bound(opts->max_streams);
     server->max_calls = n_streams;
     server->max_metadata_bytes = haul__metadata_bound(opts->max_metadata_bytes);
-    if (!opts->no_trunk && n_streams >= STREAMS_MIN && haul__trunk_fits(opts->max_message_bytes)) {
+    if (!opts->no_trunk && n_streams >= STREAMS_MIN &&
+        haul__trunk_fits(opts->max_message_bytes, opts->max_metadata_bytes)) {
         server->trunk = grpc_server_register_method(server->grpc, HAUL__TRUNK_METHOD, NULL,
                                                     GRPC_SRM_PAYLOAD_NONE, 0);
     }
