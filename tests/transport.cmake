@@ -6,7 +6,8 @@ haul_protobuf_c(TARGET transport_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/pro
                 PROTOS transport_test.proto)
 add_library(transport_test STATIC
   lib/many_calls.c lib/raw_exchange.c lib/raw_trunk.c lib/raw_trunk_server.c
-  lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c lib/transport_service.c lib/transport_test.c)
+  lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c
+  lib/transport_service.c lib/transport_test.c)
 target_include_directories(transport_test PUBLIC . lib ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads
@@ -20,7 +21,7 @@ haul_test(test_letter SOURCES unit/test_letter.c LIBS pool_test shorthaul::trans
 target_include_directories(test_letter PRIVATE ${PROJECT_SOURCE_DIR}/src)
 foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life
                       limits listen loan loan_forged loan_own metadata path death trunk trunk_end
-                      trunk_hostile trunk_server trunk_stop)
+                      trunk_death trunk_hostile trunk_server trunk_stop)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -69,6 +70,7 @@ target_compile_definitions(transport_test
 add_dependencies(test_transport_death transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
 add_dependencies(test_transport_frozen transport_peer)
+add_dependencies(test_transport_trunk_death transport_peer)
 add_dependencies(test_transport_loan transport_peer)
 add_dependencies(test_transport_loan_own transport_peer)
 

@@ -15,7 +15,7 @@ enum {
     MANY_CALLS = 8192
 };
 
-/* A pair whose service is the one of this file; of its own there are the mutex and the condition. */
+/* A pair, of whose service Exchange is the one of this file. */
 typedef struct many_scene {
     test_pair pair;
     pthread_mutex_t mutex; /* the following */
@@ -29,7 +29,7 @@ typedef struct many_scene {
 void many_open(many_scene *scene, const test_pair_opts *opts);
 void many_close(many_scene *scene);
 
-/* Stop the server within @grace_ns; another one is to serve the same. */
+/* Start another server of the same service at the same address. */
 void many_start_server(many_scene *scene, haul_server **out_server);
 
 /* Wait until call @number is held, or is in its handler. */

@@ -34,7 +34,7 @@ grpc_status_code raw_trunk_end(raw_trunk *trunk);
 /* Drop the stream and its connection. */
 void raw_trunk_close(raw_trunk *trunk);
 
-/* Append a letter to the @n bytes at @to of which there are @size; fails the test if it does not fit. */
+/* Append a letter to the @n bytes at @to, where there is room for @size; how many they are then. */
 size_t raw_trunk_letter(uint8_t *to, size_t n, size_t size, const haul__letter_fields *fields);
 
 /* ---- A server ---- */

@@ -72,7 +72,7 @@ static void what_has_begun_is_answered(void **state)
     many_close(&scene);
 }
 
-/* With nothing in progress a server with an idle trunk stops at once, however long it might take. */
+/* With nothing in progress a server stops at once, however long it might take. */
 static void an_idle_trunk_does_not_hold_up_the_stop(void **state)
 {
     (void)state;
