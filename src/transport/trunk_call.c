@@ -36,8 +36,8 @@
 /* And for what it leaves behind to be sent, which only a server that does not read holds up. */
 #define NOTES_NS UINT64_C(100000000)
 
-/* So often a call that was not begun is made again on a trunk, and then without one. The second trunk is
- * asked for on a connection on which a server that stops has said so, for it does that first. */
+/* So often a call that was not begun is made again on a trunk, and then without one. A server that
+ * stops says so to the connection before it ends a trunk, so the second one is asked for behind that. */
 #define UNBEGUN_MAX 1
 
 /* Metadata of more bytes is left to gRPC, which knows what the server takes. */
