@@ -37,7 +37,7 @@
 #define NOTES_NS UINT64_C(100000000)
 
 /* So often a call that was not begun is made again on a trunk, and then without one. A server that
- * stops says so to the connection before it ends a trunk, so the second one is asked for behind that. */
+ * stops has told the connection before it ends a trunk; so a second one is asked for elsewhere. */
 #define UNBEGUN_MAX 1
 
 /* Metadata of more bytes is left to gRPC, which knows what the server takes. */
