@@ -2,7 +2,7 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Letters to bytes and back, in protobuf's wire format.
+ * Letters out of bytes, in protobuf's wire format.
  *
  * What is read comes from another process and is believed in nothing: every length is held against
  * the bytes that are there. Unknown fields are skipped, so that later versions may add some. Where a
@@ -17,34 +17,8 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 
+#include "transport/letter_fields.h"
 #include "transport/wire.h"
-
-enum {
-    IN_LETTERS = 1, /* of CarryRequest and CarryResponse */
-    IN_MAX_CALLS = 2,
-
-    IN_KEY = 1, /* of Metadata */
-    IN_VALUE = 2,
-
-    IN_ID = 1, /* of Call and Answer */
-    IN_METHOD = 2,
-    IN_TIMEOUT = 3,
-    IN_METADATA = 4,
-    IN_TRAILING = 5,
-    IN_STATUS = 6,
-    IN_TEXT = 7,
-    IN_MORE = 8,
-    IN_MESSAGE = 9,
-    IN_CANCELLED = 10,
-    IN_UNBEGUN = 11,
-};
-
-enum {
-    WIRE_VARINT = 0,
-    WIRE_FIXED64 = 1,
-    WIRE_BYTES = 2,
-    WIRE_FIXED32 = 5
-};
 
 /* What HTTP/2 adds to the bytes of a key and its value: RFC 7541, 4.1. */
 #define ENTRY_BYTES 32
@@ -150,17 +124,17 @@ static bool read_field(reader *r, field *out)
         return false;
     }
     switch (out->wire_type) {
-    case WIRE_VARINT:
+    case HAUL__WIRE_VARINT:
         if (!haul__wire_varint(&r->at, r->end, &number)) {
             return false;
         }
         out->number = number.value;
         return true;
-    case WIRE_BYTES:
+    case HAUL__WIRE_BYTES:
         return read_bytes(r, &out->bytes);
-    case WIRE_FIXED64:
+    case HAUL__WIRE_FIXED64:
         return skip(r, sizeof(uint64_t));
-    case WIRE_FIXED32:
+    case HAUL__WIRE_FIXED32:
         return skip(r, sizeof(uint32_t));
     default:
         return false; /* groups, which nobody has sent for long */
@@ -182,9 +156,9 @@ static bool read_metadata(reader r, haul__letter_metadata *metadata)
         if (!read_field(&r, &f)) {
             return false;
         }
-        if (f.wire_type == WIRE_BYTES && f.id == IN_KEY) {
+        if (f.wire_type == HAUL__WIRE_BYTES && f.id == HAUL__IN_KEY) {
             entry.key = slice_of(&f.bytes);
-        } else if (f.wire_type == WIRE_BYTES && f.id == IN_VALUE) {
+        } else if (f.wire_type == HAUL__WIRE_BYTES && f.id == HAUL__IN_VALUE) {
             entry.value = slice_of(&f.bytes);
         }
     }
@@ -194,17 +168,17 @@ static bool read_metadata(reader r, haul__letter_metadata *metadata)
 static bool take_bytes(haul__letter *letter, const field *f)
 {
     switch (f->id) {
-    case IN_METHOD:
+    case HAUL__IN_METHOD:
         letter->method = slice_of(&f->bytes);
         return true;
-    case IN_METADATA:
+    case HAUL__IN_METADATA:
         return read_metadata(f->bytes, &letter->initial);
-    case IN_TRAILING:
+    case HAUL__IN_TRAILING:
         return read_metadata(f->bytes, &letter->trailing);
-    case IN_TEXT:
+    case HAUL__IN_TEXT:
         letter->text = slice_of(&f->bytes);
         return true;
-    case IN_MESSAGE:
+    case HAUL__IN_MESSAGE:
         letter->message = slice_of(&f->bytes);
         letter->has_message = true;
         return true;
@@ -216,22 +190,22 @@ static bool take_bytes(haul__letter *letter, const field *f)
 static void take_number(haul__letter *letter, const field *f)
 {
     switch (f->id) {
-    case IN_ID:
+    case HAUL__IN_ID:
         letter->id = f->number;
         break;
-    case IN_TIMEOUT:
+    case HAUL__IN_TIMEOUT:
         letter->timeout_ns = f->number;
         break;
-    case IN_STATUS:
+    case HAUL__IN_STATUS:
         letter->status = f->number;
         break;
-    case IN_MORE:
+    case HAUL__IN_MORE:
         letter->more = f->number != 0;
         break;
-    case IN_CANCELLED:
+    case HAUL__IN_CANCELLED:
         letter->cancelled = f->number != 0;
         break;
-    case IN_UNBEGUN:
+    case HAUL__IN_UNBEGUN:
         letter->unbegun = f->number != 0;
         break;
     default:
@@ -246,9 +220,9 @@ static bool read_letter(reader r, haul__letter *letter)
         if (!read_field(&r, &f)) {
             return false;
         }
-        if (f.wire_type == WIRE_VARINT) {
+        if (f.wire_type == HAUL__WIRE_VARINT) {
             take_number(letter, &f);
-        } else if (f.wire_type == WIRE_BYTES && !take_bytes(letter, &f)) {
+        } else if (f.wire_type == HAUL__WIRE_BYTES && !take_bytes(letter, &f)) {
             return false;
         }
     }
@@ -265,10 +239,10 @@ bool haul__letters_read(grpc_slice frame, void (*read)(void *ctx, haul__letter *
         if (!read_field(&r, &f)) {
             return false;
         }
-        if (f.id == IN_MAX_CALLS && f.wire_type == WIRE_VARINT && out_max_calls) {
+        if (f.id == HAUL__IN_MAX_CALLS && f.wire_type == HAUL__WIRE_VARINT && out_max_calls) {
             *out_max_calls = f.number;
         }
-        if (f.id != IN_LETTERS || f.wire_type != WIRE_BYTES) {
+        if (f.id != HAUL__IN_LETTERS || f.wire_type != HAUL__WIRE_BYTES) {
             continue;
         }
         haul__letter letter = {.method = grpc_empty_slice(),
@@ -308,126 +282,4 @@ grpc_slice haul__frame_of(grpc_byte_buffer *bytes)
            GRPC_SLICE_LENGTH(bytes_read));
     grpc_slice_unref(bytes_read);
     return frame;
-}
-
-/* ---- Writing ------------------------------------------------------------------------------- */
-
-/* Counts, and writes where there is something to write to. */
-typedef struct writer {
-    uint8_t *to; /* NULL: only count */
-    size_t n;
-} writer;
-
-static void put_bytes(writer *w, const void *from, size_t n)
-{
-    if (w->to) {
-        memcpy(w->to + w->n, from, n);
-    }
-    w->n += n;
-}
-
-static void put_varint(writer *w, uint64_t number)
-{
-    uint8_t raw[HAUL__VARINT_MAX_BYTES];
-    size_t n = 0;
-    while (number >= 0x80) {
-        raw[n++] = (uint8_t)(number | 0x80);
-        number >>= 7;
-    }
-    raw[n++] = (uint8_t)number;
-    put_bytes(w, raw, n);
-}
-
-static void put_number(writer *w, uint32_t id, uint64_t number)
-{
-    if (number != 0) {
-        put_varint(w, (uint64_t)id << 3 | WIRE_VARINT);
-        put_varint(w, number);
-    }
-}
-
-static void put_head(writer *w, uint32_t id, size_t n)
-{
-    put_varint(w, (uint64_t)id << 3 | WIRE_BYTES);
-    put_varint(w, n);
-}
-
-static void put_slice(writer *w, uint32_t id, const grpc_slice *slice)
-{
-    put_head(w, id, GRPC_SLICE_LENGTH(*slice));
-    put_bytes(w, GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
-}
-
-static void put_entry(writer *w, const grpc_metadata *entry)
-{
-    put_slice(w, IN_KEY, &entry->key);
-    put_slice(w, IN_VALUE, &entry->value);
-}
-
-static void put_metadata(writer *w, uint32_t id, const grpc_metadata *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        writer count = {0};
-        put_entry(&count, &items[i]);
-        put_head(w, id, count.n);
-        put_entry(w, &items[i]);
-    }
-}
-
-static void put_fields(writer *w, const haul__letter_fields *fields)
-{
-    put_number(w, IN_ID, fields->id);
-    if (fields->method) {
-        size_t n = strlen(fields->method);
-        put_head(w, IN_METHOD, n);
-        put_bytes(w, fields->method, n);
-    }
-    put_number(w, IN_TIMEOUT, fields->timeout_ns);
-    put_metadata(w, IN_METADATA, fields->metadata, fields->n_metadata);
-    put_metadata(w, IN_TRAILING, fields->trailing, fields->n_trailing);
-    put_number(w, IN_STATUS, fields->status);
-    if (fields->text) {
-        put_slice(w, IN_TEXT, fields->text);
-    }
-    put_number(w, IN_MORE, fields->more);
-    put_number(w, IN_CANCELLED, fields->cancelled);
-    put_number(w, IN_UNBEGUN, fields->unbegun);
-}
-
-grpc_slice haul__letter_write(const haul__letter_fields *fields)
-{
-    writer w = {0};
-    put_fields(&w, fields);
-    grpc_slice slice = grpc_slice_malloc(w.n);
-    w = (writer){.to = GRPC_SLICE_START_PTR(slice)};
-    put_fields(&w, fields);
-    return slice;
-}
-
-size_t haul__letter_message_head(size_t n_message, uint8_t out[HAUL__LETTER_HEAD_MAX])
-{
-    writer w = {.to = out};
-    put_head(&w, IN_MESSAGE, n_message);
-    return w.n;
-}
-
-size_t haul__letter_head(size_t n_fields, size_t n_message, bool has_message,
-                         uint8_t out[HAUL__LETTER_HEAD_MAX])
-{
-    uint8_t head[HAUL__LETTER_HEAD_MAX];
-    size_t n = n_fields;
-    if (has_message) {
-        n += haul__letter_message_head(n_message, head) + n_message;
-    }
-    writer w = {.to = out};
-    put_head(&w, IN_LETTERS, n);
-    return w.n;
-}
-
-grpc_slice haul__letters_hello(uint32_t max_calls)
-{
-    uint8_t raw[HAUL__LETTER_HEAD_MAX];
-    writer w = {.to = raw};
-    put_number(&w, IN_MAX_CALLS, max_calls);
-    return grpc_slice_from_copied_buffer((const char *)raw, w.n);
 }

@@ -9,8 +9,7 @@
  * stays in the list until its answer has come all the same: buffers that were given with it must be
  * let go of.
  *
- * A ride's memory is a block with references of its owner, of the list, and of the outbox while its
- * letter is being sent; each ride has one of the trunk, and so has the channel. Lists and flags are
+ * Each ride (ride.c) has a reference to the trunk, and so has the channel. Lists and flags are
  * the trunk's mutex's, which is held across no call into gRPC and no wake-up.
  *
  * If the server dies the stream ends, and with it all that ride: UNAVAILABLE, as with gRPC, for
@@ -114,45 +113,6 @@ haul__trunk *haul__trunk_begin(haul_channel *channel, bool wait_for_ready)
         return NULL;
     }
     return trunk;
-}
-
-void haul__ride_unref(haul__ride *ride)
-{
-    if (atomic_fetch_sub(&ride->refs, 1) != 1) {
-        return;
-    }
-    haul__trunk *trunk = ride->trunk;
-    grpc_slice_buffer_destroy(&ride->request);
-    grpc_slice_buffer_destroy(&ride->parts);
-    (void)pthread_cond_destroy(&ride->changed);
-    haul__block_give_back(trunk->channel->place, ride);
-    haul__trunk_unref(trunk);
-}
-
-/* If it could not be sent the stream is about to end, and the ride with it. */
-static void on_letter_over(haul__outgoing_letter *letter, bool ok)
-{
-    (void)ok;
-    haul__ride_unref(HAUL__CONTAINER_OF(letter, haul__ride, letter));
-}
-
-haul__ride *haul__ride_create(haul__trunk *trunk)
-{
-    _Static_assert(sizeof(haul__ride) <= HAUL__BLOCK_BYTES, "a ride fits into a block");
-    haul__ride *ride = haul__block_take(trunk->channel->place);
-    if (!ride) {
-        return NULL;
-    }
-    *ride = (haul__ride){.trunk = trunk, .letter.over = on_letter_over};
-    if (!haul__cond_init(&ride->changed)) {
-        haul__block_give_back(trunk->channel->place, ride);
-        return NULL;
-    }
-    grpc_slice_buffer_init(&ride->request);
-    grpc_slice_buffer_init(&ride->parts);
-    atomic_init(&ride->refs, 1);
-    atomic_fetch_add(&trunk->refs, 1);
-    return ride;
 }
 
 /* With the lock held: whether it was the last use of the trunk that has just ended. */

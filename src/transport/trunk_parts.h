@@ -77,10 +77,6 @@ void haul__trunk_unref(haul__trunk *trunk);
 /* Have it take no more calls. */
 void haul__trunk_retire(haul__trunk *trunk);
 
-/* A ride with the caller's reference, in no list yet; NULL without memory. */
-haul__ride *haul__ride_create(haul__trunk *trunk);
-void haul__ride_unref(haul__ride *ride);
-
 /* With the lock held: enter it into the list, which takes another reference. */
 void haul__ride_enter(haul__ride *ride);
 
@@ -99,5 +95,18 @@ bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns);
 
 /* Have the poller look up from gRPC's queue. */
 void haul__trunk_wake_poller(haul__trunk *trunk);
+
+/* ---- ride.c ---- */
+
+/* A ride with the caller's reference, in no list yet; NULL without memory. */
+haul__ride *haul__ride_create(haul__trunk *trunk);
+void haul__ride_unref(haul__ride *ride);
+
+/* ---- channel_trunk.c ---- */
+
+/* The channel's trunk with a reference, opened if need be; NULL: there is none now. One thread at a
+ * time sees to it, and the others do without. */
+haul__trunk *haul__trunk_board(haul_channel *channel, haul__flight *flight,
+                               const haul__attempt *attempt);
 
 #endif
