@@ -8,6 +8,7 @@ add_library(transport_test STATIC
   lib/many_calls.c lib/raw_exchange.c lib/raw_trunk.c lib/raw_trunk_server.c
   lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c
   lib/transport_service.c lib/transport_test.c)
+target_sources(transport_test INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/lib/tsan_options.c)
 target_include_directories(transport_test PUBLIC . lib ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads

@@ -13,18 +13,6 @@
 
 #define MAX_SUMS 64
 
-/* gRPC is not built with ThreadSanitizer, so what it does in its own calls of libc cannot be
- * judged. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-    return "ignore_noninstrumented_modules=1";
-}
-#endif
-#endif
-
 uint64_t test_sum(const void *data, uint64_t len)
 {
     const uint8_t *bytes = data;
