@@ -298,9 +298,9 @@ typedef struct haul__record {
     haul__a32 born;        /* the generation in which the object was made: tells old mappings */
     uint32_t reserved0;
     haul__a64 run; /* requests not counted yet: see HAUL__RUN_MAX */
-    haul__a64
-        group; /* of a gift that can be refused with others, xor its ticket: so what an earlier
-                      * life has left here names no group, and who gives without one writes nothing */
+    /* Of a gift that can be refused with others, xor its ticket: so what an earlier life, or a giver
+     * that died before GIVEN, has left here names no group, and who gives without one writes nothing. */
+    haul__a64 group;
 
     _Alignas(HAUL__LINE) haul__a64 holders[]; /* bit s of word s / 64: participant s */
 } haul__record;
