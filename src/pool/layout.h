@@ -273,7 +273,8 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * The generation goes up by one with each -> FREE, with each -> CREATING and with GIVEN -> OWNED, so
  * that the key of an empty gift opens nothing that its recipient makes of it.
  * Owner dies in OWNED: bytes nobody can see; reaped. In SHARED: holders finish, then it is free.
- * Giver dies in GIVEN: the recipient claims as usual. Recipient dies: reaped.
+ * Giver dies in GIVEN: the recipient claims as usual, or refuses what it will not be told of; if
+ * neither, it is reaped past the deadline. Recipient dies: reaped.
  * Maker or trimmer dies: the reaper removes the object, if there is one, and stores ABSENT.
  * Finisher dies before F: no bit is left and nobody is named; the next sweep finishes it.
  *
