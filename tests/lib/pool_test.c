@@ -69,7 +69,7 @@ haul_pool *test_pool_create_streams(const char *tag)
 {
     static const haul_class_config classes[] = {
         {.size_bytes = 65536, .n_initial = 64, .n_max = 64},
-        {.size_bytes = 20000000, .n_initial = 2, .n_max = 8}};
+        {.size_bytes = 20000000, .n_initial = 8, .n_max = 8}};
     const haul_pool_config config = {
         .struct_size = sizeof(config), .classes = classes, .n_classes = 2, .n_participants = 16};
     return create(tag, &config);

@@ -32,7 +32,8 @@ haul_pool *test_pool_create_one(const char *tag, uint64_t size, uint32_t n);
  * for two more. */
 haul_pool *test_pool_create_large(const char *tag);
 
-/* Many buffers of 64 KiB and a few of 20 MB, for streams. */
+/* Many buffers of 64 KiB and some of 20 MB, for streams. All are there from the start: participants
+ * in Python make none. */
 haul_pool *test_pool_create_streams(const char *tag);
 
 /* Close, and remove the pool for good. */
