@@ -23,6 +23,8 @@
  *   fill_64MiB              take a 64 MiB buffer, copy into it, let it go
  *   alloc_release_2p        alloc_release while a second process does the same
  *   full_cycle_2p           full_cycle while a second process does alloc_release
+ *   ..._threads             the same as without, in a process that has had a second thread: from then
+ *                           on the private words cost what the shared ones cost (pool/hold.h)
  *   death_to_reclaim        from kill -9 of a process that owns a buffer to haul_pool_reap_wait()'s
  *                           return in a process that waits for it
  *   ratios                  the last line: what the above come to, each against its baseline
@@ -34,6 +36,7 @@
  */
 #include <getopt.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +48,13 @@
 
 typedef bool (*run_fn)(fixture *f, size_t n_ops);
 
+/* Who is there besides. In this order, for nobody takes a thread back. */
+typedef enum company {
+    NOBODY,
+    A_PROCESS, /* it works at the same time */
+    A_THREAD,  /* it has ended */
+} company;
+
 typedef struct arm {
     const char *name;
     run_fn run;
@@ -52,7 +62,7 @@ typedef struct arm {
     size_t n_samples;
     bool (*before)(fixture *f); /* what each sample needs; may be NULL, like the next */
     void (*after)(fixture *f);
-    bool paired; /* runs while the second process works */
+    company beside;
     bench_samples samples;
 } arm;
 
@@ -71,14 +81,14 @@ static bool take_sample(arm *a, fixture *f)
     return ok;
 }
 
-/* Let the arms that are @paired, or those that are not, take turns until each has its samples. */
-static bool run_arms(arm *arms, size_t n, fixture *f, bool paired)
+/* Let the arms that run beside so much company take turns until each has its samples. */
+static bool run_arms(arm *arms, size_t n, fixture *f, company beside)
 {
     bool more = true;
     while (more && !bench_interrupted()) {
         more = false;
         for (size_t i = 0; i < n; i++) {
-            if (arms[i].paired != paired || arms[i].samples.n == arms[i].n_samples) {
+            if (arms[i].beside != beside || arms[i].samples.n == arms[i].n_samples) {
                 continue;
             }
             if (!take_sample(&arms[i], f)) {
@@ -102,9 +112,21 @@ static bool run_paired(arm *arms, size_t n, fixture *f)
     if (!bench_peer_start(&peer, argv)) {
         return false;
     }
-    bool ok = run_arms(arms, n, f, true);
+    bool ok = run_arms(arms, n, f, A_PROCESS);
     bench_peer_stop(&peer);
     return ok;
+}
+
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+static bool run_threaded(arm *arms, size_t n, fixture *f)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, do_nothing, NULL) == 0 &&
+           pthread_join(thread, NULL) == 0 && run_arms(arms, n, f, A_THREAD);
 }
 
 /* The second process: alloc_release until standard input ends. */
@@ -209,12 +231,22 @@ static bool run_all(fixture *f, bool smoke)
          .run = run_alloc_release,
          .batch = 1000,
          .n_samples = many,
-         .paired = true},
+         .beside = A_PROCESS},
         {.name = "full_cycle_2p",
          .run = run_full_cycle,
          .batch = 1000,
          .n_samples = many,
-         .paired = true},
+         .beside = A_PROCESS},
+        {.name = "full_cycle_threads",
+         .run = run_full_cycle,
+         .batch = 1000,
+         .n_samples = many,
+         .beside = A_THREAD},
+        {.name = "attach_warm_threads",
+         .run = run_attach_warm,
+         .batch = 1000,
+         .n_samples = many,
+         .beside = A_THREAD},
         {.name = "death_to_reclaim",
          .run = run_death,
          .batch = 1,
@@ -230,7 +262,7 @@ static bool run_all(fixture *f, bool smoke)
     for (size_t i = 0; i < n; i++) {
         ok = bench_samples_init(&arms[i].samples, arms[i].n_samples) && ok;
     }
-    ok = ok && run_arms(arms, n, f, false) && run_paired(arms, n, f);
+    ok = ok && run_arms(arms, n, f, NOBODY) && run_paired(arms, n, f) && run_threaded(arms, n, f);
     if (ok) {
         print_results(arms, n);
         print_ratios(arms, n);

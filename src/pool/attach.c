@@ -57,7 +57,7 @@ static bool hold_change(haul__a32 *hold, bool up)
         uint32_t next = seen == edge ? HAUL__HOLD_BUSY
                         : up         ? seen + HAUL__HOLD_ONE
                                      : seen - HAUL__HOLD_ONE;
-        if (haul__cas32_acqrel(hold, &seen, next)) {
+        if (haul__hold_swap(hold, &seen, next)) {
             return next == HAUL__HOLD_BUSY;
         }
     }
@@ -84,7 +84,7 @@ static inline haul_status compare(const haul_buf *buf, const haul_key *key, uint
 static inline haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *key, uint64_t len)
 {
     uint32_t none = 0;
-    if (!haul__cas32_acqrel(&buf->hold, &none, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, true)) {
+    if (!haul__hold_swap(&buf->hold, &none, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, true)) {
         return compare(buf, key, len);
     }
     (void)haul__or64_seq(&buf->record->holders[pool->slot / 64], haul__holder_bit(pool->slot));
@@ -100,7 +100,7 @@ static inline haul_status pin(haul_pool *pool, haul_buf *buf, const haul_key *ke
 static inline void unpin(haul_pool *pool, haul_buf *buf)
 {
     uint32_t one = HAUL__HOLD_ONE;
-    if (!haul__cas32_acqrel(&buf->hold, &one, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, false)) {
+    if (!haul__hold_swap(&buf->hold, &one, HAUL__HOLD_BUSY) && !hold_change(&buf->hold, false)) {
         return;
     }
     (void)haul__and64_seq(&buf->record->holders[pool->slot / 64], ~haul__holder_bit(pool->slot));

@@ -61,7 +61,7 @@ static void unmap_if_unused(haul_pool *pool, haul_buf *buf)
         haul__store32_release(&buf->rw_use, NOT_IN_USE);
     }
     uint32_t none = 0;
-    if (buf->ro.start && haul__cas32_acqrel(&buf->hold, &none, HAUL__HOLD_BUSY)) {
+    if (buf->ro.start && haul__hold_swap(&buf->hold, &none, HAUL__HOLD_BUSY)) {
         unmap(pool, &buf->ro);
         haul__store32_release(&buf->hold, 0);
     }
