@@ -30,6 +30,9 @@
 /* Until the server says. */
 #define RIDES_MAX 1
 
+/* How many times larger than a part the frame may be that is kept for it. */
+#define FRAME_WASTE 8
+
 /* ---- Lives --------------------------------------------------------------------------------- */
 
 /* Nobody has a use for the trunk any more: end the stream, and wait for gRPC to be done with it. */
@@ -226,7 +229,17 @@ static haul__ride *find_ride(const haul__trunk *trunk, uint64_t id)
     return ride;
 }
 
-static void add_part(haul__ride *ride, const haul__letter *letter)
+/* A reference to the part, or, if most of the frame would be kept for nothing, a copy. So what a
+ * server says takes at most so many times the room that was agreed on. */
+static grpc_slice keep_part(grpc_slice part, grpc_slice frame)
+{
+    size_t n = GRPC_SLICE_LENGTH(part);
+    return n >= GRPC_SLICE_LENGTH(frame) / FRAME_WASTE
+               ? grpc_slice_ref(part)
+               : grpc_slice_from_copied_buffer((const char *)GRPC_SLICE_START_PTR(part), n);
+}
+
+static void add_part(haul__ride *ride, const haul__letter *letter, grpc_slice frame)
 {
     size_t bound = ride->trunk->channel->max_message_bytes;
     size_t n = GRPC_SLICE_LENGTH(letter->message);
@@ -238,7 +251,7 @@ static void add_part(haul__ride *ride, const haul__letter *letter)
     if (ride->too_long) {
         grpc_slice_buffer_reset_and_unref(&ride->parts);
     } else {
-        grpc_slice_buffer_add(&ride->parts, grpc_slice_ref(letter->message));
+        grpc_slice_buffer_add(&ride->parts, keep_part(letter->message, frame));
     }
 }
 
@@ -284,7 +297,7 @@ static void on_letter(void *ctx, haul__letter *letter)
     if (!ride) {
         return;
     }
-    add_part(ride, letter);
+    add_part(ride, letter, in->frame);
     if (letter->more && !ride->too_long) {
         return;
     }

@@ -39,13 +39,17 @@ size_t raw_trunk_letter(uint8_t *to, size_t n, size_t size, const haul__letter_f
 
 /* ---- A server ---- */
 
+/* Each of them in a message of over 200 KiB. */
+#define RAW_TRUNK_N_CRUMBS 200
+
 typedef enum raw_trunk_mode {
     RAW_TRUNK_SILENT,  /* never says a word */
     RAW_TRUNK_GARBAGE, /* begins with what is no message */
     RAW_TRUNK_NO_ROOM, /* grants no call */
     RAW_TRUNK_ENDS,    /* ends the stream at once */
     RAW_TRUNK_UNKNOWN, /* answers calls that nobody made, and ends the stream */
-    RAW_TRUNK_MORE     /* answers the first call for ever */
+    RAW_TRUNK_MORE,    /* answers the first call for ever */
+    RAW_TRUNK_CRUMBS   /* answers it in RAW_TRUNK_N_CRUMBS tiny parts among much else, and ends */
 } raw_trunk_mode;
 
 /* Every other method takes any message and answers an empty one. */

@@ -69,21 +69,44 @@ static grpc_byte_buffer *greeting(uint32_t max_calls)
     return buffer;
 }
 
+/* Append an answer whose bytes are those at @message, or zeros if that is NULL. */
+static size_t add_answer(uint8_t *to, size_t n, const haul__letter_fields *fields,
+                         const void *message, size_t n_message)
+{
+    grpc_slice letter = haul__letter_write(fields);
+    n += haul__letter_head(GRPC_SLICE_LENGTH(letter), n_message, true, to + n);
+    memcpy(to + n, GRPC_SLICE_START_PTR(letter), GRPC_SLICE_LENGTH(letter));
+    n += GRPC_SLICE_LENGTH(letter);
+    grpc_slice_unref(letter);
+    n += haul__letter_message_head(n_message, to + n);
+    if (message) {
+        memcpy(to + n, message, n_message);
+    } else {
+        memset(to + n, 0, n_message);
+    }
+    return n + n_message;
+}
+
 /* An answer of 60 KiB to call 1 that goes on, or an empty one to a call that nobody made. */
 static grpc_byte_buffer *answer(bool more)
 {
     static uint8_t bytes[70000];
-    uint8_t head[HAUL__LETTER_HEAD_MAX];
-    const size_t n_message = more ? 60000 : 0;
     const haul__letter_fields fields = {.id = more ? 1 : 4711, .more = more};
-    grpc_slice letter = haul__letter_write(&fields);
-    size_t n = haul__letter_head(GRPC_SLICE_LENGTH(letter), n_message, true, bytes);
-    memcpy(bytes + n, GRPC_SLICE_START_PTR(letter), GRPC_SLICE_LENGTH(letter));
-    n += GRPC_SLICE_LENGTH(letter);
-    grpc_slice_unref(letter);
-    size_t n_head = haul__letter_message_head(n_message, head);
-    memcpy(bytes + n, head, n_head);
-    return bytes_of(bytes, n + n_head + n_message);
+    return bytes_of(bytes, add_answer(bytes, 0, &fields, NULL, more ? 60000 : 0));
+}
+
+/* The next field of the answer to call 1, one that is unknown, and much for nobody. */
+static grpc_byte_buffer *crumb(bool more)
+{
+    static uint8_t bytes[250000];
+    static const uint8_t field[] = {0x98, 0x06, 0x00};
+    const haul__letter_fields for_nobody = {.id = 4711, .more = true};
+    const haul__letter_fields fields = {.id = 1, .more = more};
+    size_t n = 0;
+    for (int i = 0; i < 4; i++) {
+        n = add_answer(bytes, n, &for_nobody, NULL, 60000);
+    }
+    return bytes_of(bytes, add_answer(bytes, n, &fields, field, sizeof(field)));
 }
 
 /* What a trunk says next; NULL: nothing. */
@@ -98,6 +121,10 @@ static grpc_byte_buffer *next_message(raw_trunk_mode mode, unsigned n_sent)
         return n_sent == 0 ? greeting(100) : n_sent < 10 ? answer(false) : NULL;
     case RAW_TRUNK_MORE:
         return n_sent == 0 ? greeting(100) : answer(true);
+    case RAW_TRUNK_CRUMBS:
+        return n_sent == 0                    ? greeting(100)
+               : n_sent <= RAW_TRUNK_N_CRUMBS ? crumb(n_sent < RAW_TRUNK_N_CRUMBS)
+                                              : NULL;
     default:
         return NULL;
     }
@@ -118,7 +145,8 @@ static void go_on(const raw_trunk_server *server, served *s)
     grpc_byte_buffer *message = s->is_trunk      ? next_message(server->mode, s->n_sent)
                                 : s->n_sent == 0 ? bytes_of("", 0)
                                                  : NULL;
-    bool ends = !s->is_trunk || server->mode == RAW_TRUNK_ENDS || server->mode == RAW_TRUNK_UNKNOWN;
+    bool ends = !s->is_trunk || server->mode == RAW_TRUNK_ENDS ||
+                server->mode == RAW_TRUNK_UNKNOWN || server->mode == RAW_TRUNK_CRUMBS;
     ops[1].data.send_message.send_message = message;
     if (message) {
         bool first = s->n_sent++ == 0;
