@@ -40,7 +40,7 @@ size_t raw_trunk_letter(uint8_t *to, size_t n, size_t size, const haul__letter_f
 /* ---- A server ---- */
 
 /* Each of them in a message of over 200 KiB. */
-#define RAW_TRUNK_N_CRUMBS 200
+#define RAW_TRUNK_N_CRUMBS 300
 
 typedef enum raw_trunk_mode {
     RAW_TRUNK_SILENT,  /* never says a word */

@@ -109,7 +109,8 @@ static unsigned long peak_mib(void)
     return kib / 1024;
 }
 
-/* What came along with small parts, 46 MiB in all, is not kept with them. */
+/* What came along with small parts, 70 MiB in all, is not kept with them. Some of it is on its way at
+ * any time. */
 static void an_answer_in_crumbs(void **state)
 {
     (void)state;
@@ -118,7 +119,7 @@ static void an_answer_in_crumbs(void **state)
     assert_survived(RAW_TRUNK_CRUMBS, GRPC_STATUS_OK);
     unsigned long grown = peak_mib() - before;
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which keep what is freed */
-    assert_in_range(grown, 0, 24);
+    assert_in_range(grown, 0, 50);
 #else
     (void)grown;
 #endif
