@@ -237,6 +237,7 @@ static int usage(FILE *to, int code)
 
 int main(int argc, char **argv)
 {
+    bench_keep_heap();
     if (argc == 4 && strcmp(argv[1], "--be-server") == 0) {
         return e2e_be_server(argv[2], argv[3]);
     }

@@ -13,6 +13,8 @@
  */
 #include "bench.h"
 
+#include <limits.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,12 @@
 #include <unistd.h>
 
 #define NS_PER_S 1000000000ull
+
+/* The most that glibc takes; it comes there by itself where M_TRIM_THRESHOLD is not set. */
+#define MMAP_THRESHOLD_MAX (32 << 20)
+
+/* The size of one heap of a thread: less, and glibc unmaps whole heaps however much it is to keep. */
+#define TOP_PAD (64 << 20)
 
 uint64_t bench_now_ns(void)
 {
@@ -147,6 +155,16 @@ void bench_print_facts(void)
     const char *kernel = uname(&names) == 0 ? names.release : "unknown";
     (void)printf("\"cpu\": \"%s\", \"cores\": %ld, \"kernel\": \"%s\"", cpu,
                  sysconf(_SC_NPROCESSORS_ONLN), kernel);
+}
+
+void bench_keep_heap(void)
+{
+    if (getenv("BENCH_TRIM") == NULL) {
+        (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+        (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_MAX);
+        (void)mallopt(M_TOP_PAD, TOP_PAD);
+        (void)mallopt(M_ARENA_MAX, 1); /* else whichever thread receives has cold memory of its own */
+    }
 }
 
 static volatile sig_atomic_t interrupted;

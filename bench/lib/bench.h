@@ -62,6 +62,16 @@ void bench_print_facts(void);
 void bench_catch_signals(void);
 bool bench_interrupted(void);
 
+/* ---- Memory -------------------------------------------------------------------------------- */
+
+/*
+ * Have malloc() keep what it is given back instead of returning it to the kernel, in this process,
+ * as docs/tuning.md tells those to do who send much inline. Else the pages of each large message are
+ * made anew, which on some virtual machines takes ten times as long as all the rest, and of whoever
+ * is measured next, too. Not done where BENCH_TRIM is in the environment.
+ */
+void bench_keep_heap(void);
+
 /* ---- What a process uses ------------------------------------------------------------------- */
 
 typedef struct bench_usage {

@@ -172,6 +172,7 @@ int CallOnDemand(const std::string &address, size_t n_bytes)
 
 int main(int argc, char **argv)
 {
+    bench_keep_heap();
     bench_catch_signals();
     if (argc == 3 && std::strcmp(argv[1], "server") == 0) {
         return Serve(argv[2]);
