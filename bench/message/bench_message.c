@@ -177,6 +177,7 @@ static bool run(const plan *p, haul_pool *pool, const char *address)
 
 int main(int argc, char **argv)
 {
+    bench_keep_heap();
     if (argc == 4 && strcmp(argv[1], "--server") == 0) {
         return message_be_server(argv[2], argv[3]);
     }
