@@ -8,7 +8,8 @@
 #   scripts/install-deps.sh test    the same, and what the tests need
 #   scripts/install-deps.sh ci      the same, and what the checks of .ci/run need
 #
-# Says nothing and touches nothing if everything is there.
+# Says nothing and touches nothing if everything is there. Else build/packages is new, and what was
+# configured before is configured again: there may be more to build then.
 set -euo pipefail
 
 build=(
@@ -16,11 +17,11 @@ build=(
     libgrpc-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
     libprotobuf-c-dev protobuf-c-compiler grpc-proto
     libcyaml-dev libyaml-dev libsmartcols-dev libcmocka-dev libsystemd-dev libssl-dev
-    libboost-dev
+    libjansson-dev libboost-dev
 )
 tests=(
     clang libclang-rt-14-dev llvm jq spin strace procps
-    libjansson-dev python3 python3-grpcio python3-protobuf libatomic1
+    python3 python3-grpcio python3-protobuf libatomic1
 )
 checks=(clang-format-14 clang-tidy)
 
@@ -65,3 +66,6 @@ fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends "${missing[@]}"
 } >&2
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mkdir -p "$root/build"
+touch "$root/build/packages"

@@ -50,11 +50,13 @@ catch_signals() {
     trap 'exit 129' HUP
 }
 
-# build PRESET [TARGET...]: configure once, then build what has changed.
+# build PRESET [TARGET...]: configure once, and again when packages have come, then build what has
+# changed.
 build() {
     local preset=$1
     shift
-    if [ ! -e "$root/build/$preset/build.ninja" ]; then
+    if [ ! -e "$root/build/$preset/build.ninja" ] ||
+        [ "$root/build/packages" -nt "$root/build/$preset/build.ninja" ]; then
         run cmake -S "$root" --preset "$preset" --log-level=NOTICE
     fi
     run ninja -C "$root/build/$preset" --quiet "$@"
