@@ -30,8 +30,10 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_queue_create(haul_queue **out_queue);
  * Cancel what is under way, wait for it to end, and free. Replies are dropped. NULL is allowed.
  *
  * Blocking: also while gRPC is in the middle of writing a request to a server that does not read, until it
- *           reads or dies.
- * Threads: no other call on @queue may be under way. Before the channels of its calls are closed.
+ *           reads or dies, or the channel is closed.
+ * Threads: no other call on @queue may be under way. Before the channels of its calls are closed, unless
+ *          all replies have been fetched: then the channels may go first, and where a server may not
+ *          be reading they should, for haul_channel_close() does not wait for it.
  */
 HAUL_API void haul_queue_destroy(haul_queue *queue);
 

@@ -63,9 +63,14 @@ void haul__backlog_leave(haul__backlog *b, uint64_t bytes, bool heard)
     }
 }
 
+bool haul__backlog_is_unheard(haul__backlog *b)
+{
+    return atomic_load_explicit(&b->unheard, memory_order_relaxed) != 0;
+}
+
 void haul__backlog_heard(haul__backlog *b)
 {
-    if (atomic_load_explicit(&b->unheard, memory_order_relaxed) != 0) {
+    if (haul__backlog_is_unheard(b)) {
         atomic_store_explicit(&b->unheard, 0, memory_order_relaxed);
     }
 }

@@ -38,6 +38,9 @@ void haul__backlog_leave(haul__backlog *backlog, uint64_t bytes, bool heard);
 /* The server has said something outside of these calls. */
 void haul__backlog_heard(haul__backlog *backlog);
 
+/* Whether calls are over of which the server may not have read all. */
+bool haul__backlog_is_unheard(haul__backlog *backlog);
+
 /*
  * A queue for another use if the operations @tag and @other are over on it, of which either may be
  * NULL; else NULL, and it is put aside until they are.

@@ -185,6 +185,10 @@ void haul_channel_close(haul_channel *channel)
     while (!wait_until_sent(channel, haul__after_ns(CUT_NS))) {
         haul__connections_cut(channel->connections);
     }
+    /* What is left of calls that are over may be stuck, and their queues wait for it. */
+    if (haul__backlog_is_unheard(&channel->backlog)) {
+        haul__connections_cut(channel->connections);
+    }
     for (unsigned i = 0; i < channel->n_idle; i++) {
         haul__queue_destroy(channel->idle[i]);
     }

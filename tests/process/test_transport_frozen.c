@@ -8,6 +8,8 @@
  * it. The server is transport_peer, a process of its own.
  */
 
+#include <stdlib.h>
+
 #include <shorthaul/queue.h>
 
 #include "transport/deadline.h"
@@ -161,6 +163,39 @@ static void calls_of_a_queue_end_at_their_deadlines(void **state)
     tear_down(&s);
 }
 
+/* The call is over, but not what gRPC writes for it, of ordinary memory. */
+static void a_queue_is_destroyed_behind_its_channel(void **state)
+{
+    (void)state;
+    scene s;
+    haul_queue *queue;
+    void *tag;
+    haul_status status;
+    haul_reply *reply;
+    haul_payload_out out;
+    Haul__Test__ExchangeRequest request;
+    set_up(&s);
+    uint8_t *bytes = malloc(LEN);
+    assert_non_null(bytes);
+    test_fill(bytes, LEN, 1);
+    assert_ok(haul_queue_create(&queue));
+    transport_peer_freeze(&s.p);
+    const haul_call_opts opts = options(300 * MS);
+    ask(&s, LEN, &out, &request);
+    haul_payload_set_inline(&out, bytes, LEN);
+    assert_ok(haul_channel_call_start(s.channel, queue, &haul__test__test_service__descriptor, 1,
+                                      &request.base, &opts, NULL));
+    assert_ok(haul_queue_next(queue, 30000 * MS, &tag, &status, &reply));
+    assert_ok(status);
+    assert_int_equal(haul_reply_code(reply), GRPC_STATUS_DEADLINE_EXCEEDED);
+    haul_reply_free(reply);
+    free(bytes);
+    haul_channel_close(s.channel);
+    haul_queue_destroy(queue);
+    transport_peer_thaw(&s.p);
+    tear_down(&s);
+}
+
 /* ---- The end of a channel ---- */
 
 static void *wait_for_answer(void *scene_of_other)
@@ -203,6 +238,7 @@ int main(void)
         cmocka_unit_test(calls_end_at_their_deadlines),
         cmocka_unit_test(many_small_calls_end_at_their_deadlines),
         cmocka_unit_test(calls_of_a_queue_end_at_their_deadlines),
+        cmocka_unit_test(a_queue_is_destroyed_behind_its_channel),
         cmocka_unit_test(a_channel_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
