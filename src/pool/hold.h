@@ -20,9 +20,9 @@
 
 /*
  * Compare and swap, as haul__cas32_acqrel(). No other process sees the word, so in one with a single
- * thread nobody can come between a load and a store. They are half the price of attach and detach,
- * of whose four locked instructions two are these. The C library says so (it does the same for its
- * own locks); a thread that is made later sees all that was done before.
+ * thread nobody can come between a load and a store, and of the four locked instructions of attach
+ * and detach two are saved. Whether there is one thread the C library says, which does the same for
+ * its own locks; a thread that is made later sees all that was done before.
  */
 static inline bool haul__hold_swap(haul__a32 *hold, uint32_t *expected, uint32_t desired)
 {
