@@ -135,23 +135,42 @@ static bool has_queue(const haul_pool *pool, uint32_t c)
            haul__queue_length(pool, c) > 0;
 }
 
+/* When a waiter last looked for a buffer, and last saw that somebody had freed one. */
+typedef struct vigil {
+    uint64_t looked_ns;
+    uint64_t woken_ns;
+    uint32_t wake; /* the word as it was then */
+} vigil;
+
 /*
- * Wait in turn. Whoever has not looked for a nap's time looks, whoever's turn it is: those in front
- * may be dead, stopped or forged, somebody may have died who wakes nobody, and wake-ups may come
- * from anybody.
+ * Whether to look out of turn. Those in front may be dead, stopped or forged, and somebody may have
+ * died who wakes nobody. But whoever is in front gets a nap's time from each release, so that he is
+ * not overtaken because it took him a moment to wake up; unless there are releases all the time,
+ * which may be of other classes, or wake-ups of anybody's: then it is two naps in all.
  */
+static bool is_overdue(const vigil *v, uint64_t now_ns)
+{
+    uint64_t since_ns = v->looked_ns > v->woken_ns ? v->looked_ns : v->woken_ns;
+    return now_ns - since_ns >= HAUL__NAP_NS || now_ns - v->looked_ns >= 2 * HAUL__NAP_NS;
+}
+
 static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
                                 int64_t wait_ns, uint64_t start, haul_buf **out_buf)
 {
-    uint64_t looked = start;
+    vigil v = {.looked_ns = start, .woken_ns = start};
     for (;;) {
         uint32_t prepared = haul__wait_prepare(pool);
-        if (haul__queue_is_first(pool, place) || haul__now_ns() - looked >= HAUL__NAP_NS) {
+        uint64_t now_ns = haul__now_ns();
+        if (prepared != v.wake) {
+            v.wake = prepared;
+            v.woken_ns = now_ns;
+        }
+        if (haul__queue_is_first(pool, place) || is_overdue(&v, now_ns)) {
             haul_status s = attempt_thoroughly(pool, rq, out_buf);
             if (s != HAUL_EXHAUSTED) {
                 return s;
             }
-            looked = haul__now_ns();
+            v.looked_ns = haul__now_ns();
         }
         uint64_t nap = haul__nap_ns(start, wait_ns);
         if (nap == 0) {
