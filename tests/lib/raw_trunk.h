@@ -39,13 +39,8 @@ size_t raw_trunk_letter(uint8_t *to, size_t n, size_t size, const haul__letter_f
 
 /* ---- A server ---- */
 
-/* Each of them in a message of over 200 KiB. Fewer where everything is slow, and memory says nothing
- * because what is freed is kept. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RAW_TRUNK_N_CRUMBS 20
-#else
+/* Each of them in a message of over 200 KiB. */
 #define RAW_TRUNK_N_CRUMBS 300
-#endif
 
 typedef enum raw_trunk_mode {
     RAW_TRUNK_SILENT,  /* never says a word */
