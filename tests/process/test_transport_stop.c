@@ -70,7 +70,7 @@ void __wrap_grpc_server_shutdown_and_notify(grpc_server *server, grpc_completion
 /* On a busy machine gRPC now and then keeps a server that was shut down while a call was on its way to
  * it. The call was never handed to the library, whose own references are balanced then, too: it is
  * not ours to free, nor for LeakSanitizer to judge here. */
-int __lsan_is_turned_off(void);
+__attribute__((visibility("default"))) int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
     return 1;
