@@ -163,7 +163,8 @@ void bench_keep_heap(void)
         (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
         (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_MAX);
         (void)mallopt(M_TOP_PAD, TOP_PAD);
-        (void)mallopt(M_ARENA_MAX, 1); /* else whichever thread receives has cold memory of its own */
+        /* Else whichever thread receives has cold memory of its own. */
+        (void)mallopt(M_ARENA_MAX, 1);
     }
 }
 
