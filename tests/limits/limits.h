@@ -10,18 +10,6 @@
 
 #define LIMITS_SKIPPED 77 /* to ctest: SKIP_RETURN_CODE */
 
-/* A sanitizer keeps terabytes of addresses for itself, and memory that was freed. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LIMITS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LIMITS_SANITIZED 1
-#endif
-#endif
-#ifndef LIMITS_SANITIZED
-#define LIMITS_SANITIZED 0
-#endif
-
 /* Objects in /dev/shm whose names begin with that of pool @name. */
 size_t limits_objects(const char *name);
 

@@ -12,6 +12,7 @@
 
 #include "limits.h"
 #include "pool_test.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,11 +108,11 @@ static void offsets_beyond_4_gib_lead_where_they_should(void **state)
     (void)state;
     static const haul_class_config classes[] = {
         {.size_bytes = GIB4 + 4096, .n_max = 4},
-        {.size_bytes = LIMITS_SANITIZED ? 5 * GIB4 : TIB + 4096, .n_max = 4}};
+        {.size_bytes = TEST_SANITIZED ? 5 * GIB4 : TIB + 4096, .n_max = 4}};
     haul_pool *pool = create(classes, 2, 64 * TIB);
     haul_key four = forge(pool, 0, GIB4 + 4096);
     look_around(pool, four, GIB4 + 4096);
-    uint64_t tera_bytes = LIMITS_SANITIZED ? 5 * GIB4 : TIB + 4096; /* they have no room for it */
+    uint64_t tera_bytes = TEST_SANITIZED ? 5 * GIB4 : TIB + 4096; /* they have no room for it */
     haul_key tera = forge(pool, 4, tera_bytes);
     look_around(pool, tera, tera_bytes);
     haul_key measured = forge(pool, 9, 3 * GIB4);

@@ -10,6 +10,7 @@
 
 #include "limits.h"
 #include "pool_test.h"
+#include "sanitized.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -63,7 +64,7 @@ static void many_pools_in_one_process(void **state)
         test_pool_destroy(pools[i]);
     }
     assert_int_equal(limits_descriptors(), n_descriptors);
-    if (!LIMITS_SANITIZED) {
+    if (!TEST_SANITIZED) {
         assert_true(limits_mappings() <= n_mappings + 2); /* the heap may have grown */
     }
 }
@@ -103,7 +104,7 @@ static void opening_and_closing_leaks_nothing(void **state)
         open_and_close(name, i % 100 == 0);
     }
     assert_int_equal(limits_descriptors(), n_descriptors);
-    if (!LIMITS_SANITIZED) { /* they keep freed memory, and LeakSanitizer counts better */
+    if (!TEST_SANITIZED) { /* they keep freed memory, and LeakSanitizer counts better */
         assert_int_equal(limits_mappings(), n_mappings);
         assert_true(heap_bytes() <= n_bytes + 4096);
     }
@@ -131,7 +132,7 @@ static void opening_in_vain_leaks_nothing(void **state)
     }
     assert_null(none);
     assert_int_equal(limits_descriptors(), n_descriptors);
-    if (!LIMITS_SANITIZED) {
+    if (!TEST_SANITIZED) {
         assert_int_equal(limits_mappings(), n_mappings);
     }
     haul_pool_close(kept);

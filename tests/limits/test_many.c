@@ -9,6 +9,7 @@
 
 #include "limits.h"
 #include "pool_test.h"
+#include "sanitized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void all_of_a_full_class_can_be_taken_and_given_back(void **state)
     const haul_open_opts opts = {.struct_size = sizeof(opts),
                                  .map_bytes_max = (uint64_t)(N - N / 8) * BYTES};
     const haul_alloc_opts strict = {.struct_size = sizeof(strict)};
-    if (LIMITS_SANITIZED) {
+    if (TEST_SANITIZED) {
         skip(); /* minutes, for nothing that the first test does not touch */
     }
     haul_buf **bufs = calloc(N, sizeof(haul_buf *));

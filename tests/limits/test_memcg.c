@@ -15,6 +15,7 @@
 
 #include "limits.h"
 #include "pool_test.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,7 +189,7 @@ int main(void)
         cmocka_unit_test(a_limit_is_a_status_or_a_death_that_is_reaped),
         cmocka_unit_test(a_limit_without_killing_is_a_status),
     };
-    if (LIMITS_SANITIZED || make_group() != 0) {
+    if (TEST_SANITIZED || make_group() != 0) {
         (void)printf("skipped: no memory cgroup to be had here\n");
         return LIMITS_SKIPPED;
     }

@@ -8,6 +8,7 @@
 
 #include "limits.h"
 #include "pool_test.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -119,7 +120,7 @@ static void no_address_left_is_nomem(void **state)
 {
     two *p = *state;
     haul_key key;
-    if (LIMITS_SANITIZED) {
+    if (TEST_SANITIZED) {
         skip();
     }
     haul_buf *buf = test_share(p->first, 100, 7, &key);
@@ -139,7 +140,7 @@ static void no_address_left_at_open_or_create_is_nomem(void **state)
     const haul_class_config cls = {.size_bytes = BIG, .n_initial = 1, .n_max = 65536};
     const haul_pool_config config = {
         .struct_size = sizeof(config), .classes = &cls, .n_classes = 1, .budget_bytes = BIG};
-    if (LIMITS_SANITIZED) {
+    if (TEST_SANITIZED) {
         skip();
     }
     (void)p;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "h2_scene.h"
+#include "sanitized.h"
 
 #define PATIENCE_S 60
 
@@ -200,7 +201,7 @@ static void memory_comes_back(void **state)
             least = used;
         }
     }
-    if (!LIMITS_SANITIZED) {
+    if (!TEST_SANITIZED) {
         wait_until_freed(&s.pair, least + ALLOWED);
     }
     h2_end(&s);
