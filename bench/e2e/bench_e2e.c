@@ -17,6 +17,8 @@
  *   unix_socket                   the bytes alone through a socket
  *   one_process                   the bytes written and read without any call
  *
+ * All processes keep their heaps, unless BENCH_TRIM is in the environment (docs/adr/0014-heap.md).
+ *
  * This process owns the pool and removes it, also when interrupted. The servers and the C++ client
  * are processes of their own, and end when this one does, however it does.
  */

@@ -23,16 +23,16 @@
  *   fill_64MiB              take a 64 MiB buffer, copy into it, let it go
  *   alloc_release_2p        alloc_release while a second process does the same
  *   full_cycle_2p           full_cycle while a second process does alloc_release
- *   ..._threads             the same as without, in a process that has had a second thread: from then
- *                           on the private words cost what the shared ones cost (pool/hold.h)
+ *   ..._threads             the same as without, in a process that has had a second thread: from
+ *                           then on private words cost what shared ones do (pool/hold.h)
  *   death_to_reclaim        from kill -9 of a process that owns a buffer to haul_pool_reap_wait()'s
  *                           return in a process that waits for it
  *   ratios                  the last line: what the above come to, each against its baseline
  *   memcpy_64MiB, read_64MiB, cas   baselines: copy, sum, uncontended compare-and-swap
  *
- * Nothing is pinned to a core. One thread; the pool is the program's own and is removed at the end,
- * also when interrupted. The other processes (the same program, --peer and --victim) end when the
- * first does.
+ * Nothing is pinned to a core. One thread works; the pool is the program's own and is removed at the
+ * end, also when interrupted. The other processes (the same program, --peer and --victim) end when
+ * the first does.
  */
 #include <getopt.h>
 #include <poll.h>
