@@ -45,7 +45,7 @@ readonly mutants='
     STALE_KEY_FITS     buffer  READERS  2 0 ==key
     SAME_LIFE          buffer  READERS  1 0 next/256
     REAP_WITHOUT_LOCK  buffer  READERS  1 0 owners
-    JOIN_WITHOUT_REAP  buffer  READERS  1 1 owners
+    JOIN_WITHOUT_REAP  buffer  READERS  1 1 !=9
     NOTHING_IS_MENDED  recover LIFE     1 1 holders
     HOLDS_ARE_KEPT     recover LIFE     1 1 holders
     CLAIM_STORES       buffer  GIFT     1 0 from==
@@ -58,6 +58,9 @@ readonly mutants='
     ABSENT_TOO_EARLY   buffer  OBJECT   1 0 object
     OLD_MAPPING        buffer  OBJECT   3 0 map==object
     WITHDRAWN_TOO_EARLY buffer NAME     1 0 entry_life
+    RETIRING_BLIND     buffer  READERS  1 0 readers==0
+    HINT_RETIRING      buffer  HINTS    1 0 hint
+    HOLD_NEVER_SHOWN   buffer  READERS  1 0 hidden_readers==0
 '
 
 clean_up() {

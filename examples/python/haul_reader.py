@@ -13,8 +13,8 @@ import platform
 import re
 
 from haul_layout import (
-    Corrupt, Geometry, HUGE, Invalid, KEPT, LENGTH, NAMED, PoolError, SHARED, STATE, Stale, TICKET,
-    USED, flags_of, generation_of, open_object, phase_of, who_of)
+    Corrupt, Geometry, HUGE, Invalid, KEPT, LENGTH, NAMED, PoolError, RETIRING, SHARED, STATE,
+    Stale, TICKET, USED, flags_of, generation_of, open_object, phase_of, who_of)
 
 
 class Pool:
@@ -49,7 +49,7 @@ class Pool:
         if (phase not in (SHARED, KEPT) or generation_of(word) != key.generation or
                 ticket != key.ticket):
             named = 1 <= who <= self.geometry.n_slots if phase in NAMED else who == 0
-            if phase > KEPT or flags_of(word) > (USED | HUGE) or not named:
+            if phase > RETIRING or flags_of(word) > (USED | HUGE) or not named:
                 raise Corrupt("a state word makes no sense")
             raise Stale("the buffer has moved on")
         if key.offset + length > stored_length:

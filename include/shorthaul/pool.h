@@ -540,7 +540,8 @@ typedef struct haul_participant_info {
     uint32_t pid; /* in that process's own PID namespace */
     bool alive;
     char name[HAUL_PARTICIPANT_NAME_MAX + 1];
-    uint32_t n_owned, n_held;
+    uint32_t n_owned;
+    uint32_t n_held; /* of those it owns, only what it has released and still reads */
     uint64_t bytes_owned, bytes_held; /* bytes_owned counts what is on its way to it, too */
 } haul_participant_info;
 

@@ -122,6 +122,10 @@ static haul_status attempt(haul_pool *pool, const request *rq, haul_buf **out_bu
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
 
+/* For the first look at a buffer that is about to be free; each further one waits twice as long. A
+ * little more than it takes to wake up at all. */
+#define SHORT_NAP_NS UINT64_C(20000)
+
 static haul_status attempt_thoroughly(haul_pool *pool, const request *rq, haul_buf **out_buf)
 {
     (void)haul__reap_dead(pool);
@@ -154,10 +158,29 @@ static bool is_overdue(const vigil *v, uint64_t now_ns)
     return now_ns - since_ns >= HAUL__NAP_NS || now_ns - v->looked_ns >= 2 * HAUL__NAP_NS;
 }
 
+/*
+ * Whether a buffer that would do is about to be free. Its owner may have seen that nobody waited,
+ * before we said that we do: then nobody wakes us (buf.c). It is between two instructions, or has
+ * lost its core there.
+ */
+static bool is_one_retiring(const haul_pool *pool, const request *rq)
+{
+    uint32_t last = rq->class_index < rq->n_sized ? rq->n_sized - 1 : rq->class_index;
+    const haul__class_place *end = &pool->g.classes[last];
+    for (uint32_t i = pool->g.classes[rq->class_index].first; i < end->first + end->n_max; i++) {
+        uint64_t word = haul__load64_seq(&haul__record_of(pool, i)->state);
+        if (haul__word_phase(word) == HAUL__RETIRING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
                                 int64_t wait_ns, uint64_t start, haul_buf **out_buf)
 {
     vigil v = {.looked_ns = start, .woken_ns = start};
+    uint64_t short_nap = SHORT_NAP_NS;
     for (;;) {
         uint32_t prepared = haul__wait_prepare(pool);
         uint64_t now_ns = haul__now_ns();
@@ -175,6 +198,12 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
         uint64_t nap = haul__nap_ns(start, wait_ns);
         if (nap == 0) {
             return HAUL_TIMEOUT;
+        }
+        if (!is_one_retiring(pool, rq)) {
+            short_nap = SHORT_NAP_NS;
+        } else if (short_nap < nap) {
+            nap = short_nap;
+            short_nap *= 2;
         }
         haul__wait(pool, prepared, nap);
     }

@@ -45,8 +45,9 @@ static void found(audit *a, const char *fmt, ...)
 
 static const char *phase_name(uint32_t phase)
 {
-    static const char *const names[HAUL__N_PHASES] = {
-        "ABSENT", "CREATING", "FREE", "OWNED", "SHARED", "GIVEN", "RETIRED", "TRIMMING", "KEPT"};
+    static const char *const names[HAUL__N_PHASES] = {"ABSENT", "CREATING", "FREE",    "OWNED",
+                                                      "SHARED", "GIVEN",    "RETIRED", "TRIMMING",
+                                                      "KEPT",   "RETIRING"};
     return phase < HAUL__N_PHASES ? names[phase] : "no phase";
 }
 
@@ -151,7 +152,7 @@ static void check_buffer(audit *a, uint32_t c, uint32_t index)
               index, phase, who);
         return;
     }
-    if (phase == HAUL__CREATING || phase == HAUL__TRIMMING) {
+    if (phase == HAUL__CREATING || phase == HAUL__TRIMMING || phase == HAUL__RETIRING) {
         found(a, "buffer %" PRIu32 ": %s by slot %" PRIu32, index, phase_name(phase), who);
         return;
     }

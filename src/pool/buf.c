@@ -18,6 +18,7 @@
  * A word that is not as we left it was written by somebody who may not: CORRUPT.
  */
 
+#include "pool/hold.h"
 #include "pool/life.h"
 #include "pool/maps.h"
 #include "pool/names.h"
@@ -333,6 +334,38 @@ static void release_unshared(haul_pool *pool, haul_buf *buf, uint64_t word)
     haul__announce_free(buf);
 }
 
+/*
+ * Free a shared buffer that nobody reads, which is how most lives end. RETIRING keeps new readers out
+ * like RETIRED, but names us, so that nobody else moves it on while we live, and a plain store does.
+ *
+ * What announces the buffer is looked at before that store, not after it: a process that clears a
+ * hint or is about to wait, and looks at the state after that, sees RETIRING if we did not see what
+ * it did. It then knows that the buffer is about to be free.
+ *
+ * False: somebody reads, or it is made to measure. The word is SHARED or RETIRING, and still ours.
+ */
+static inline bool release_unread(haul_pool *pool, haul_buf *buf, uint64_t word)
+{
+    haul__a64 *state = &buf->record->state;
+    if (haul__load32_relaxed(&buf->hold) != 0 || haul__class_is_measured(pool, buf->class_index)) {
+        return false;
+    }
+    haul__store64_seq(state, haul__word_moved(word, HAUL__RETIRING, pool->slot));
+    HAUL__FAULT(RELEASE_RETIRING);
+    if (haul__load32_seq(&buf->hold) != 0 || haul__is_held(buf)) {
+        return false;
+    }
+    haul__store32_relaxed(&pool->classes[buf->class_index].last, buf->index);
+    haul__hint_set(pool, buf->class_index, buf->index);
+    bool is_awaited = haul__is_awaited(pool);
+    haul__store64_release(state, haul__word_next_life(word, HAUL__FREE, HAUL__NOBODY));
+    HAUL__FAULT(RELEASE_FREED);
+    if (is_awaited) {
+        haul__wake_waiters(pool);
+    }
+    return true;
+}
+
 void haul_buf_release(haul_buf *buf)
 {
     if (!buf || !buf->pool->usable || buf->word == 0) {
@@ -355,7 +388,11 @@ void haul_buf_release(haul_buf *buf)
         release_unshared(pool, buf, word);
         return;
     }
-    haul__store64_seq(&buf->record->state, haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
-    HAUL__FAULT(RELEASE_RETIRED);
-    haul__finish(buf);
+    if (!release_unread(pool, buf, word)) {
+        uint32_t held = haul__hold_close(buf);
+        haul__store64_seq(&buf->record->state, haul__word_moved(word, HAUL__RETIRED, HAUL__NOBODY));
+        HAUL__FAULT(RELEASE_RETIRED);
+        haul__hold_open(buf, held);
+        haul__finish(buf);
+    }
 }

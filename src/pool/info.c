@@ -66,6 +66,7 @@ static uint32_t *counter_of_phase(haul_class_info *info, uint32_t phase)
     case HAUL__GIVEN:
         return &info->n_given;
     case HAUL__RETIRED:
+    case HAUL__RETIRING:
         return &info->n_retired;
     default:
         return &info->n_changing;

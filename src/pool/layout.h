@@ -31,7 +31,7 @@
 #include "base/atomics.h"
 
 #define HAUL__MAGIC          UINT64_C(0x4c554148524f4853) /* "SHORHAUL" in memory */
-#define HAUL__LAYOUT_VERSION 1u
+#define HAUL__LAYOUT_VERSION 2u
 #define HAUL__LINE           64u
 #define HAUL__PAGE_BYTES     4096u
 #define HAUL__WAITERS        128u
@@ -104,7 +104,8 @@ typedef struct haul__header {
      * who       transition            access      pairs with  because
      * waiter    sets bit 0 (W)        or seq      R           he looks for a buffer after it: either
      *                                                         he finds it or R sees the bit
-     * releaser  (reads, after FREE)   load seq    W
+     * releaser  (reads, after FREE,   load seq    W               a waiter that finds RETIRING looks again
+     *           or after RETIRING)                                soon by himself (alloc.c)
      * claimer   (reads, after SHARED) load seq    W
      * releaser, clears bit 0, counts  cas acqrel  futex       the kernel compares the word: a waiter
      * claimer   up; wakes all                                 that was late does not sleep
@@ -250,7 +251,11 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * owner      OWNED    -> SHARED     store rel   A            payload, length, ticket come first
  * owner      OWNED    -> GIVEN      store rel   recipient    the same, and the deadline
  * owner      OWNED    -> FREE (F)   store seq   W, hints     nobody can have attached it
- * owner      SHARED   -> RETIRED    store seq   A            new readers see it, or I see their bits
+ * owner      SHARED   -> RETIRING   store seq   A            new readers see it, or I see their bits
+ * owner      RETIRING -> FREE       store rel   allocator    nobody reads. Hint and wake are looked at
+ *                                                            before: to W and hints RETIRING is F
+ * owner      SHARED,  -> RETIRED    store seq   A            somebody reads: whoever ends last finishes
+ *            RETIRING
  * owner      SHARED   -> KEPT       store rel   names        its name is published for good
  * withdrawer KEPT     -> RETIRED    cas seq     A            its name is about to go
  * recipient  GIVEN    -> SHARED     cas seq     the others   recipient, giver, reaper: one wins
@@ -263,16 +268,19 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * finisher   RETIRED  -> TRIMMING   cas seq     maker        the same, for one made to measure
  * trimmer    FREE     -> TRIMMING   cas seq     allocator    nobody else has it
  * trimmer    TRIMMING -> ABSENT     cas seq     maker        the object is gone
- * reaper     OWNED, SHARED, GIVEN   -> RETIRED  cas seq      of a dead slot, under its lock
+ * reaper     OWNED, SHARED, GIVEN,  -> RETIRED  cas seq      of a dead slot, under its lock
+ *            RETIRING
  * reaper     CREATING, TRIMMING     -> ABSENT   cas seq      the same
- * attacher   (reads; A)             load seq    bit set      either I see RETIRED or he sees my bit
+ * attacher   (reads; A)             load seq    bit set      either I see that it is not SHARED any
+ *                                                            more, or he sees my bit
  *
  * Where only one process may move the word on, its store needs no swap: it looks that the word is
  * still what it left, which only a scribbler can have changed.
  *
  * The generation goes up by one with each -> FREE, with each -> CREATING and with GIVEN -> OWNED, so
  * that the key of an empty gift opens nothing that its recipient makes of it.
- * Owner dies in OWNED: bytes nobody can see; reaped. In SHARED: holders finish, then it is free.
+ * Owner dies in OWNED: bytes nobody can see; reaped. In SHARED: holders finish, then it is free. In
+ * RETIRING: the same.
  * Giver dies in GIVEN: the recipient claims as usual, or refuses what it will not be told of; if
  * neither, it is reaped past the deadline. Recipient dies: reaped.
  * Maker or trimmer dies: the reaper removes the object, if there is one, and stores ABSENT.
@@ -281,7 +289,9 @@ _Static_assert(sizeof(haul__counters) == 448 && 448 % HAUL__LINE == 0, "layout")
  * Holders: haul__record.holders, one bit per participant.
  *
  * who        transition             access      pairs with   because
- * attacher   sets its own bit       or seq      retire       before it looks at the state
+ * attacher   sets its own bit       or seq      retire       before it looks at the state; but not of
+ *                                                            what its process owns, see hold.c
+ * owner      sets its own bit       or seq      finisher     a thread of it reads: before RETIRED, KEPT
  * attacher   clears its own bit     and seq     finisher     after its last look at the payload
  * reaper     clears a dead bit      and seq     finisher     under the dead slot's lock
  * finisher   (reads all words)      load seq    bit set      after it has seen RETIRED

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "pool/hold.h"
 #include "pool/life.h"
 
 static bool is_name(const char *name)
@@ -183,8 +184,10 @@ haul_status haul_buf_publish(haul_buf *buf, const char *name, bool persistent)
         haul__quota_return(buf);
         buf->word = 0;
         haul__store32_relaxed(&buf->mine, 0);
-        haul__store64_release(&haul__record_of(pool, buf->index)->state, kept);
+        uint32_t held = haul__hold_close(buf);
+        haul__store64_release(&buf->record->state, kept);
         HAUL__FAULT(PUBLISH_KEPT);
+        haul__hold_open(buf, held);
     }
     return HAUL_OK;
 }

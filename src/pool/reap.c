@@ -44,6 +44,7 @@ static bool take_back_owned(haul_pool *pool, uint32_t c, uint32_t index, uint32_
         return false;
     case HAUL__OWNED:
     case HAUL__SHARED:
+    case HAUL__RETIRING:
     case HAUL__GIVEN: /* a giver may call it off at the same moment: then it is RETIRED already */
         if (!haul__retire(pool, index, word)) {
             return false;

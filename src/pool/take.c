@@ -47,7 +47,8 @@ static void drop_hint(haul_pool *pool, uint32_t c, uint32_t i)
     uint32_t index = pool->g.classes[c].first + i;
     (void)haul__and64_seq(&haul__hints_of(pool, c)[i / 64], ~bit);
     uint64_t word = haul__load64_seq(&haul__record_of(pool, index)->state);
-    if (haul__word_phase(word) == HAUL__FREE) {
+    /* RETIRING: its owner may have looked at the hint before we cleared it. */
+    if (haul__word_phase(word) == HAUL__FREE || haul__word_phase(word) == HAUL__RETIRING) {
         haul__hint_set(pool, c, index);
     }
 }

@@ -28,9 +28,15 @@ uint64_t haul__now_ns(void);
  * up. */
 uint64_t haul__nap_ns(uint64_t start, int64_t wait_ns);
 
+/* Whether somebody waits. */
+static inline bool haul__is_awaited(const haul_pool *pool)
+{
+    return (haul__load32_seq(&haul__header_of(pool)->wake) & 1) != 0;
+}
+
 static inline void haul__wake(haul_pool *pool)
 {
-    if (haul__load32_seq(&haul__header_of(pool)->wake) & 1) {
+    if (haul__is_awaited(pool)) {
         haul__wake_waiters(pool);
     }
 }

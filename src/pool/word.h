@@ -22,8 +22,9 @@ enum haul__phase {
     HAUL__GIVEN = 5,
     HAUL__RETIRED = 6,
     HAUL__TRIMMING = 7,
-    HAUL__KEPT = 8, /* published for good: readable, and nobody's */
-    HAUL__N_PHASES = 9,
+    HAUL__KEPT = 8,     /* published for good: readable, and nobody's */
+    HAUL__RETIRING = 9, /* released; its owner looks whether anybody reads */
+    HAUL__N_PHASES = 10,
 };
 
 enum haul__flag {
@@ -92,7 +93,7 @@ static inline uint64_t haul__word_next_life(uint64_t word, enum haul__phase phas
 static inline bool haul__phase_is_named(uint32_t phase)
 {
     return phase == HAUL__CREATING || phase == HAUL__OWNED || phase == HAUL__SHARED ||
-           phase == HAUL__GIVEN || phase == HAUL__TRIMMING;
+           phase == HAUL__GIVEN || phase == HAUL__TRIMMING || phase == HAUL__RETIRING;
 }
 
 /*

@@ -283,6 +283,20 @@ static void prepare_shared(stage *st)
     st->buf = stage_share(st->pool, STAGE_SMALL_BYTES, 7, &st->mail->key);
 }
 
+/* The child looks at what it has shared itself. */
+static void prepare_viewed(stage *st)
+{
+    prepare_shared(st);
+    must(run_view(st));
+}
+
+/* And has let go of it: it is the last reader. */
+static void prepare_let_go(stage *st)
+{
+    prepare_viewed(st);
+    haul_buf_release(st->buf);
+}
+
 static void prepare_measured(stage *st)
 {
     must(run_alloc_measured(st));
@@ -385,6 +399,8 @@ const operation operations[] = {
      .prepare = prepare_attached,
      .meet = meet_owner_releases,
      .run = run_detach},
+    {.name = "detach_own", .prepare = prepare_viewed, .run = run_detach},
+    {.name = "detach_let_go", .prepare = prepare_let_go, .run = run_detach},
     {.name = "release", .prepare = prepare_filled, .run = run_release},
     {.name = "release_shared", .prepare = prepare_shared, .run = run_release},
     {.name = "release_held",
@@ -392,12 +408,17 @@ const operation operations[] = {
      .meet = meet_watch,
      .run = run_release,
      .settle = settle_watch},
+    {.name = "release_viewed", .prepare = prepare_viewed, .run = run_release},
     {.name = "release_measured", .prepare = prepare_measured, .run = run_release},
     {.name = "release_shared_measured", .prepare = prepare_shared_measured, .run = run_release},
     {.name = "release_published", .prepare = prepare_published, .run = run_release},
     {.name = "publish", .prepare = prepare_shared, .run = run_publish},
     {.name = "publish_persistent",
      .prepare = prepare_shared,
+     .run = run_publish_persistent,
+     .settle = settle_persistent},
+    {.name = "publish_persistent_viewed",
+     .prepare = prepare_viewed,
      .run = run_publish_persistent,
      .settle = settle_persistent},
     {.name = "find", .run = run_find},

@@ -51,12 +51,17 @@ static const scenario scenarios[] = {
     IN_POOL(REVOKE_RETIRED, "alloc 0 100", "give 0 100 $S 9000000000000000000", "revoke $K"),
     IN_POOL(CLAIM_DONE, "alloc 0 100", "give 0 100 $S 9000000000000000000", "claim 0 $K"),
     IN_POOL(CLAIM_OWNED, "alloc 0 100", "give 0 0 $S 9000000000000000000", "claim-empty 0 $K"),
-    IN_POOL(ATTACH_BIT_SET, "alloc 0 100", "share 0 100", "attach 0 $K"),
+    IN_POOL(ATTACH_BIT_SET, "attach 0 $F"),
+    IN_POOL(ATTACH_PINNED, "attach 0 $F"),
     IN_POOL(ATTACH_PINNED, "alloc 0 100", "share 0 100", "attach 0 $K"),
     IN_POOL(DETACH_BIT_CLEARED, "alloc 0 100", "share 0 100", "attach 0 $K", "release 0",
             "detach 0"),
-    IN_POOL(RELEASE_RETIRED, "alloc 0 100", "share 0 100", "release 0"),
+    IN_POOL(DETACH_BIT_CLEARED, "attach 0 $F", "detach 0"),
+    IN_POOL(HOLD_SHOWN, "alloc 0 100", "share 0 100", "attach 0 $K", "release 0"),
+    IN_POOL(RELEASE_RETIRING, "alloc 0 100", "share 0 100", "release 0"),
+    IN_POOL(RELEASE_RETIRED, "alloc 0 100", "share 0 100", "attach 0 $K", "release 0"),
     IN_POOL(RELEASE_FREED, "alloc 0 100", "release 0"),
+    IN_POOL(RELEASE_FREED, "alloc 0 100", "share 0 100", "release 0"),
     IN_POOL(MEASURED_TRIMMING, "alloc 0 200000", "release 0"),
     IN_POOL(GROW_CLAIMED, "grow 6"),
     IN_POOL(GROW_OBJECT, "grow 6"),
@@ -80,49 +85,58 @@ static const enum haul__fault own_tests[] = {
 
 /* ---- Running a scenario -------------------------------------------------------------------- */
 
-static void expand(const char *step, const char *key, const char *slot, const char *pool,
-                   char out[256])
+/* What "$F", "$K", "$S", "$P" in a step stand for. */
+typedef struct names {
+    char foreign[HAUL_KEY_TEXT_BYTES]; /* the key of a buffer that the test has shared */
+    char key[HAUL_KEY_TEXT_BYTES];     /* that the process has shared or given */
+    char slot[8];
+    const char *pool;
+} names;
+
+static void expand(const char *step, const names *as, char out[256])
 {
     size_t n = 0;
     for (; *step != '\0' && n < 200; step++) {
         const char *with = NULL;
         if (*step == '$') {
             step++;
-            with = *step == 'K' ? key : *step == 'S' ? slot : pool;
+            with = *step == 'F'   ? as->foreign
+                   : *step == 'K' ? as->key
+                   : *step == 'S' ? as->slot
+                                  : as->pool;
         }
         n += (size_t)snprintf(out + n, 256 - n, with ? "%s" : "%.1s", with ? with : step);
     }
 }
 
 /* A process that owned, shared and held something dies. */
-static void let_a_victim_die(haul_pool *pool)
+static void let_a_victim_die(const names *as)
 {
     peer victim = peer_start(POOL_PEER_FAULTS);
-    assert_ok(peer_call(&victim, "open %s", haul_pool_name(pool)));
+    assert_ok(peer_call(&victim, "open %s", as->pool));
     assert_ok(peer_call(&victim, "alloc 0 100"));
     assert_ok(peer_call(&victim, "alloc 1 100"));
     assert_ok(peer_call(&victim, "share 1 100"));
-    assert_ok(peer_call(&victim, "attach 1 %s", victim.answer));
+    assert_ok(peer_call(&victim, "attach 1 %s", as->foreign));
     (void)peer_kill(&victim);
 }
 
-static void run_steps(peer *p, const scenario *sc, haul_pool *pool)
+static void run_steps(peer *p, const scenario *sc, haul_pool *pool, const haul_key *foreign)
 {
-    const char *pool_name = haul_pool_name(pool);
-    char key[HAUL_KEY_TEXT_BYTES] = "";
-    char slot[8] = "";
+    names as = {.pool = haul_pool_name(pool)};
     char line[256];
+    haul_key_format(foreign, 100, as.foreign);
     if (sc->joined) {
-        assert_ok(peer_call(p, "open %s", pool_name));
+        assert_ok(peer_call(p, "open %s", as.pool));
         assert_ok(peer_call(p, "slot"));
-        (void)snprintf(slot, sizeof(slot), "%.7s", p->answer);
+        (void)snprintf(as.slot, sizeof(as.slot), "%.7s", p->answer);
     }
     if (sc->victim) { /* after the join, which would reap it */
-        let_a_victim_die(pool);
+        let_a_victim_die(&as);
     }
     for (int i = 0; i < N_STEPS && sc->steps[i]; i++) {
         bool last = i + 1 == N_STEPS || !sc->steps[i + 1];
-        expand(sc->steps[i], key, slot, pool_name, line);
+        expand(sc->steps[i], &as, line);
         if (last) {
             assert_ok(peer_call(p, "arm %s", sc->name));
             peer_tell(p, "%s", line);
@@ -130,7 +144,7 @@ static void run_steps(peer *p, const scenario *sc, haul_pool *pool)
         }
         assert_ok(peer_call(p, "%s", line));
         if (strncmp(p->answer, "hk1-", 4) == 0) {
-            (void)snprintf(key, sizeof(key), "%.127s", p->answer);
+            (void)snprintf(as.key, sizeof(as.key), "%.127s", p->answer);
         }
     }
 }
@@ -154,14 +168,17 @@ static void every_point_is_survived(void **state)
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         const scenario *sc = &scenarios[i];
         haul_pool *pool = test_pool_create("fault");
+        haul_key foreign;
+        haul_buf *shared = test_share(pool, 100, 7, &foreign);
         peer p = peer_start(POOL_PEER_FAULTS);
-        run_steps(&p, sc, pool);
+        run_steps(&p, sc, pool, &foreign);
         int wstatus = peer_wait(&p);
         if (!WIFSIGNALED(wstatus) || WTERMSIG(wstatus) != SIGKILL) {
             fail_msg("%s was not reached", sc->name);
         }
         print_message("             %s\n", sc->name);
         assert_ok(haul_pool_reap(pool, NULL, NULL));
+        haul_buf_release(shared);
         assert_all_free(pool);
         assert_audit_clean(pool);
         pass_a_hundred_buffers(pool);

@@ -102,7 +102,7 @@ class Vectors(unittest.TestCase):
         errors = {"stale": haul_pool.Stale, "invalid": haul_pool.Invalid,
                   "corrupt": haul_pool.Corrupt}
         phases = ("ABSENT", "CREATING", "FREE", "OWNED", "SHARED", "GIVEN", "RETIRED", "TRIMMING",
-                  "KEPT")
+                  "KEPT", "RETIRING")
         pool = haul_reader.Pool.__new__(haul_reader.Pool)  # what the checks need of one
         pool.pool_id = 1
         pool.geometry = types.SimpleNamespace(n_slots=16, n_buffers=14)

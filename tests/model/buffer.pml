@@ -97,8 +97,13 @@ end:
     ATTACH_WITH(3)
     FORGE_WITH(3)
 #endif
+    /* haul_buf_view() of what is its own: no bit */
+    ON(MAY(VIEW) && !pinned && PHASE(own) == SHARED, AS_LEFT; key = GEN(own);
+       hidden_readers = hidden_readers | BIT(me); now_reads())
     /* haul_detach() */
-    ON(pinned, clear_bit()) -> unpin()
+    ON(pinned && (hidden_readers & BIT(me)), hidden_readers = hidden_readers & ~BIT(me);
+       readers = readers & ~BIT(me); pinned = 0; key = 0)
+    ON(pinned && !(hidden_readers & BIT(me)), clear_bit()) -> unpin()
     LOCK_TRY(1)
     LOCK_TRY(2)
 #if N_SLOTS > 4

@@ -30,6 +30,7 @@
 #define WITHDRAW 2048
 #define FILL     4096 /* take what is given to it as room, and own it */
 #define RECALL   8192 /* take back what nobody has claimed, and own it */
+#define VIEW     16384 /* read what it has shared itself */
 
 #define RECIPIENT 4
 #define LENDER    1
@@ -42,7 +43,7 @@
 #define CAST(s) PICK(s, TAKE | SHARE | GIVE, ATTACH, REAP | JOIN, CLAIM, ATTACH)
 #elif defined(CAST_READERS)
 #define N_SLOTS 5
-#define CAST(s) (JOIN | PICK(s, TAKE | SHARE, ATTACH | LEAVE, REAP, ATTACH | FORGE, 0))
+#define CAST(s) (JOIN | PICK(s, TAKE | SHARE | VIEW, ATTACH | LEAVE, REAP, ATTACH | FORGE, 0))
 #elif defined(CAST_GIFT)
 #define N_SLOTS 5
 #define CAST(s) (JOIN | PICK(s, TAKE | GIVE, ATTACH, REAP, CLAIM | TAKE, 0))
@@ -53,11 +54,11 @@
 #elif defined(CAST_NAME)
 #define WITH_NAME
 #define N_SLOTS 5
-#define CAST(s) (JOIN | PICK(s, TAKE | SHARE | PUBLISH, WITHDRAW, REAP, ATTACH, 0))
+#define CAST(s) (JOIN | PICK(s, TAKE | SHARE | VIEW | PUBLISH, WITHDRAW, REAP, ATTACH, 0))
 #elif defined(CAST_HINTS)
 #define WITH_OBJECT
 #define N_SLOTS 4
-#define CAST(s) (JOIN | PICK(s, TAKE | MAKE, TAKE | MAKE, REAP, 0, 0))
+#define CAST(s) (JOIN | PICK(s, TAKE | SHARE | MAKE, TAKE | MAKE, REAP, 0, 0))
 #elif defined(CAST_OBJECT)
 #define WITH_OBJECT
 #define N_SLOTS 4

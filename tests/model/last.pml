@@ -11,7 +11,7 @@
 
 hidden short kept_state;
 hidden byte kept_holders[2], kept_lock[N_SLOTS + 1];
-hidden byte kept_n_deaths, kept_readers, kept_owners, kept_given;
+hidden byte kept_n_deaths, kept_readers, kept_hidden_readers, kept_owners, kept_given;
 #ifdef WITH_NAME
 hidden short kept_entry;
 hidden byte kept_entry_life;
@@ -27,6 +27,7 @@ inline keep()
     kept_holders[1] = holders[1];
     kept_n_deaths = n_deaths;
     kept_readers = readers;
+    kept_hidden_readers = hidden_readers;
     kept_owners = owners;
     kept_given = given;
 #ifdef WITH_NAME
@@ -55,6 +56,7 @@ inline restore()
     holders[1] = kept_holders[1];
     n_deaths = kept_n_deaths;
     readers = kept_readers;
+    hidden_readers = kept_hidden_readers;
     owners = kept_owners;
     given = kept_given;
 #ifdef WITH_NAME
@@ -102,8 +104,8 @@ inline haul__reap_dead()
 inline audit()
 {
     assert(PHASE(state) != RETIRED || (holders[0] | holders[1]) != 0);
-    assert((holders[0] | holders[1]) == readers);
-    assert(PHASE(state) != CREATING && PHASE(state) != TRIMMING);
+    assert((holders[0] | holders[1]) == (readers & ~hidden_readers));
+    assert(PHASE(state) != CREATING && PHASE(state) != TRIMMING && PHASE(state) != RETIRING);
     assert(owners == (PHASE(state) == OWNED || PHASE(state) == SHARED -> BIT(WHO(state)) : 0));
     assert(PHASE(state) != GIVEN || lock[WHO(state)] == WHO(state));
 #ifdef WITH_NAME

@@ -149,9 +149,14 @@ inline drop_hint()
 {
     STEP(hint = 0);
 #ifndef BUG_HINT_DROPPED_BLIND
+#ifdef BUG_HINT_RETIRING
+#define MAY_BE_FOUND (PHASE(state) == FREE)
+#else
+#define MAY_BE_FOUND (PHASE(state) == FREE || PHASE(state) == RETIRING)
+#endif
     if
-    ON(PHASE(state) == FREE, skip) -> haul__hint_set()
-    ON(PHASE(state) != FREE, skip)
+    ON(MAY_BE_FOUND, skip) -> haul__hint_set()
+    ON(!MAY_BE_FOUND, skip)
     DIES
     fi
 #endif
@@ -269,7 +274,8 @@ inline now_reads()
     pinned = 1;
     readers = readers | BIT(me);
     /* A stale or forged key never reads. */
-    assert(!forged && (IS_READABLE(state, key) || state == W(key, NOBODY, RETIRED, USED)))
+    assert(!forged && (IS_READABLE(state, key) ||
+                       (GEN(state) == key && (PHASE(state) == RETIRED || PHASE(state) == RETIRING))))
 }
 
 #ifdef BUG_STALE_KEY_FITS
@@ -393,6 +399,52 @@ inline write_payload_facts()
     ticket = GEN(own)
 }
 
+/* haul__hold_close(): what this process reads of its own shows from now on. */
+inline show_hold()
+{
+#ifndef BUG_HOLD_NEVER_SHOWN
+    STEP(set_bit(); hidden_readers = hidden_readers & ~BIT(me))
+#else
+    skip
+#endif
+}
+
+inline retire_own()
+{
+    STEP(disown_it(MOVED(own, RETIRED, NOBODY)));
+    haul__finish()
+}
+
+/* The last steps of release_unread(): nobody holds it. */
+inline free_own()
+{
+    haul__announce_free();
+    STEP(disown_it(NEXT_LIFE(own, FREE, NOBODY)))
+}
+
+#ifdef MEASURED
+#define release_unread() retire_own()
+#else
+inline release_unread()
+{
+    STEP(own_it(MOVED(own, RETIRING, me)));
+#ifdef BUG_RETIRING_BLIND
+    free_own()
+#else
+    if
+    ON(holders[0] != 0, skip) -> retire_own()
+    ON(holders[0] == 0, skip) ->
+        if
+        ON(holders[1] != 0, skip) -> retire_own()
+        ON(holders[1] == 0, skip) -> free_own()
+        DIES
+        fi
+    DIES
+    fi
+#endif
+}
+#endif
+
 /* haul_buf_release() of a shared buffer, after is_as_left(). */
 inline release_shared()
 {
@@ -410,8 +462,10 @@ inline release_shared()
     DIES
     fi
 #else
-    STEP(disown_it(MOVED(own, RETIRED, NOBODY)));
-    haul__finish()
+    if
+    :: hidden_readers & BIT(me) -> show_hold(); retire_own()
+    :: else -> release_unread()
+    fi
 #endif
 }
 

@@ -26,6 +26,10 @@ inline publish()
         STEP(assert(WHO(entry) == me); entry = MOVED(seen, NAME_PUBLISHED, me); seen = 0);
         /* is_taken_by_another(): there is no other entry */
         STEP(AS_LEFT);
+        if
+        :: hidden_readers & BIT(me) -> show_hold()
+        :: else
+        fi;
         STEP(disown_it(MOVED(own, KEPT, NOBODY)))
     ON(entry != seen, seen = 0)
     DIES

@@ -23,17 +23,17 @@
     ((PHASE(state) == FREE && (hint || fresh == 0) && object != 0) ||                              \
      (PHASE(state) == ABSENT && object == 0))
 #define FIRST_PHASE ABSENT
-#define LAST_PHASE  TRIMMING
+#define LAST_PHASE  RETIRING
 #elif defined(WITH_NAME)
 #define IS_WELL                                                                                    \
     ((PHASE(state) == FREE && PHASE(entry) == NAME_FREE) ||                                        \
      (PHASE(state) == KEPT && PHASE(entry) == NAME_PUBLISHED && entry_life == GEN(state)))
 #define FIRST_PHASE FREE
-#define LAST_PHASE  KEPT
+#define LAST_PHASE  RETIRING
 #else
 #define IS_WELL     (PHASE(state) == FREE)
 #define FIRST_PHASE FREE
-#define LAST_PHASE  RETIRED
+#define LAST_PHASE  RETIRING
 #endif
 
 proctype newcomer()
@@ -99,6 +99,9 @@ init
         select(phase : FIRST_PHASE .. LAST_PHASE);
 #ifndef WITH_OBJECT
         phase = (phase == TRIMMING -> RETIRED : phase);
+#endif
+#ifndef WITH_NAME
+        phase = (phase == KEPT -> RETIRED : phase);
 #endif
         if
         :: IS_NAMED(phase) -> select(who : 1 .. TOP_SLOT)

@@ -20,6 +20,7 @@
 #define RETIRED  6
 #define TRIMMING 7
 #define KEPT     8
+#define RETIRING 9
 
 #define NOBODY 0
 #define USED   128
@@ -34,7 +35,7 @@
 
 #define IS_NAMED(phase)                                                                            \
     ((phase) == CREATING || (phase) == OWNED || (phase) == SHARED || (phase) == GIVEN ||           \
-     (phase) == TRIMMING)
+     (phase) == TRIMMING || (phase) == RETIRING)
 #define IS_READABLE(w, gen) ((PHASE(w) == SHARED || PHASE(w) == KEPT) && GEN(w) == (gen))
 
 /* ---- Shared memory (layout.h) ---- */
@@ -67,6 +68,7 @@ byte object;            /* the generation in which the object of that name was m
 
 byte n_deaths;
 byte readers; /* bit s: s lives, has pinned the buffer and may read it */
+byte hidden_readers; /* bit s: of those, s owns the buffer and has set no holder bit */
 byte owners;  /* bit s: s lives and has a handle by which it may move the buffer on */
 bit given;    /* a gift is open */
 
@@ -101,6 +103,7 @@ inline drop_locks()
 inline forget()
 {
     readers = readers & ~BIT(me);
+    hidden_readers = hidden_readers & ~BIT(me);
     owners = owners & ~BIT(me);
     own = 0;
     pinned = 0;
@@ -144,7 +147,8 @@ hidden byte from, to;
      (from == CREATING && (to == FREE || to == OWNED || to == ABSENT)) ||                          \
      (from == FREE && (to == OWNED || to == TRIMMING)) ||                                          \
      (from == OWNED && (to == SHARED || to == GIVEN || to == FREE || to == RETIRED)) ||            \
-     (from == SHARED && (to == RETIRED || to == KEPT)) || (from == KEPT && to == RETIRED) ||       \
+     (from == SHARED && (to == RETIRING || to == RETIRED || to == KEPT)) ||                        \
+     (from == KEPT && to == RETIRED) || (from == RETIRING && (to == FREE || to == RETIRED)) ||     \
      (from == GIVEN && (to == SHARED || to == OWNED || to == RETIRED)) ||                                         \
      (from == RETIRED && (to == FREE || to == TRIMMING)) || (from == TRIMMING && to == ABSENT))
 
@@ -161,7 +165,9 @@ inline move(new)
     /* The generation goes up by one with each life, and stays in between. */
     assert(GEN(next) == GEN(state) + (BEGINS_LIFE -> 1 : 0));
     /* Never FREE, or another's, with a holder that may read. */
-    assert(readers == 0 || to == RETIRED || to == KEPT);
+    assert(readers == 0 || to == RETIRING || to == RETIRED || to == KEPT);
+    /* Nor anybody's to move on with a holder that does not show. */
+    assert(hidden_readers == 0);
     /* Never two owners. */
     assert((owners & ~BIT(me)) == 0);
     /* Nothing is taken from the living but a gift. */

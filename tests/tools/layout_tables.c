@@ -88,9 +88,9 @@ int main(void)
     (void)printf("| lock byte: admin | %u |\n", HAUL__LOCK_ADMIN);
     (void)printf("| lock byte: keeper | %u |\n", HAUL__LOCK_KEEPER);
     (void)printf("| phases | ABSENT %d, CREATING %d, FREE %d, OWNED %d, SHARED %d, GIVEN %d, "
-                 "RETIRED %d, TRIMMING %d, KEPT %d |\n",
+                 "RETIRED %d, TRIMMING %d, KEPT %d, RETIRING %d |\n",
                  HAUL__ABSENT, HAUL__CREATING, HAUL__FREE, HAUL__OWNED, HAUL__SHARED, HAUL__GIVEN,
-                 HAUL__RETIRED, HAUL__TRIMMING, HAUL__KEPT);
+                 HAUL__RETIRED, HAUL__TRIMMING, HAUL__KEPT, HAUL__RETIRING);
     (void)printf("| phases of a name | FREE %d, WRITING %d, PUBLISHED %d |\n", HAUL__NAME_FREE,
                  HAUL__NAME_WRITING, HAUL__NAME_PUBLISHED);
     (void)printf("| flags | USED %d, HUGE %d |\n", HAUL__FLAG_USED, HAUL__FLAG_HUGE);

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -144,6 +145,96 @@ static void release_races_with_attach(void **state)
     }
 }
 
+/* Threads of the owner's process read what it lets go of at that moment, and another participant
+ * takes at once whatever is free and writes to it. */
+typedef struct letting_go {
+    haul_pool *pool;
+    haul_pool *other;
+    pthread_mutex_t mutex; /* the key */
+    haul_key key;
+    uint8_t byte;
+    atomic_bool over;
+} letting_go;
+
+static void *read_latest(void *arg)
+{
+    letting_go *l = arg;
+    while (!atomic_load(&l->over)) {
+        haul_view view;
+        (void)pthread_mutex_lock(&l->mutex);
+        haul_key key = l->key;
+        uint8_t byte = l->byte;
+        (void)pthread_mutex_unlock(&l->mutex);
+        haul_status s = haul_attach(l->pool, &key, 64, &view);
+        if (s == HAUL_STALE) {
+            continue;
+        }
+        if (s != HAUL_OK) {
+            return problem("attach");
+        }
+        bool right = true;
+        for (int i = 0; i < 64 && right; i++) {
+            right = view.data[i] == byte;
+        }
+        haul_detach(&view);
+        if (!right) {
+            return problem("wrong bytes");
+        }
+    }
+    return NULL;
+}
+
+static void *write_to_what_is_free(void *arg)
+{
+    letting_go *l = arg;
+    while (!atomic_load(&l->over)) {
+        haul_buf *buf;
+        if (haul_buf_alloc(l->other, 64, NULL, &buf) == HAUL_OK) {
+            memset(haul_buf_data(buf), 0xee, 64);
+            haul_buf_release(buf);
+        }
+    }
+    return NULL;
+}
+
+static void what_threads_read_stays_when_its_owner_lets_go(void **state)
+{
+    (void)state;
+    letting_go l = {.pool = test_pool_create_one("letting-go", 4096, 2)};
+    pthread_t threads[3];
+    void *wrong = NULL;
+    assert_ok(haul_pool_open(haul_pool_name(l.pool), NULL, &l.other, NULL));
+    assert_int_equal(pthread_mutex_init(&l.mutex, NULL), 0);
+    haul_buf_release(test_share(l.pool, 64, 0, &l.key));
+    for (int i = 0; i < 3; i++) {
+        void *(*run)(void *) = i == 2 ? write_to_what_is_free : read_latest;
+        assert_int_equal(pthread_create(&threads[i], NULL, run, &l), 0);
+    }
+    for (unsigned i = 0; i < 20 * N_ROUNDS; i++) {
+        const haul_alloc_opts wait = {.struct_size = sizeof(wait), .wait_ns = -1};
+        haul_buf *buf;
+        haul_key key;
+        assert_ok(haul_buf_alloc(l.pool, 64, &wait, &buf));
+        memset(haul_buf_data(buf), (int)(i % 200), 64);
+        assert_ok(haul_buf_share(buf, 64, &key));
+        (void)pthread_mutex_lock(&l.mutex);
+        l.key = key;
+        l.byte = (uint8_t)(i % 200);
+        (void)pthread_mutex_unlock(&l.mutex);
+        haul_buf_release(buf);
+    }
+    atomic_store(&l.over, true);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    assert_int_equal(test_free_count(l.pool, 0), 2);
+    assert_audit_clean(l.pool);
+    haul_pool_close(l.other);
+    (void)pthread_mutex_destroy(&l.mutex);
+    test_pool_destroy(l.pool);
+}
+
 /* ---- No system call ------------------------------------------------------------------------ */
 
 /* From here on this process may exit and nothing else: the kernel kills it at any other call
@@ -210,6 +301,7 @@ int main(void)
         IN_A_POOL(threads_cycle_buffers_of_their_own),
         IN_A_POOL(threads_pin_one_buffer),
         IN_A_POOL(release_races_with_attach),
+        cmocka_unit_test(what_threads_read_stays_when_its_owner_lets_go),
         IN_A_POOL(a_buffer_used_before_needs_no_system_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

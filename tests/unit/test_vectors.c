@@ -317,7 +317,7 @@ static void loans(void **state)
 static uint32_t phase(const char *name)
 {
     static const char *const names[] = {"ABSENT", "CREATING", "FREE",     "OWNED", "SHARED",
-                                        "GIVEN",  "RETIRED",  "TRIMMING", "KEPT"};
+                                        "GIVEN",  "RETIRED",  "TRIMMING", "KEPT",  "RETIRING"};
     for (uint32_t p = 0; p < HAUL__N_PHASES; p++) {
         if (strcmp(names[p], name) == 0) {
             return p;
