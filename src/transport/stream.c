@@ -134,6 +134,12 @@ static haul_status open_stream(haul_stream *s, const ProtobufCServiceDescriptor 
         choose_path(s, o);
         draw_group(s);
         begin(s);
+        if (haul__clock_ns() >= a->deadline_ns) {
+            /* gRPC counts deadlines in milliseconds, and a short stream may be over sooner. */
+            (void)grpc_call_cancel_with_status(s->grpc, GRPC_STATUS_DEADLINE_EXCEEDED,
+                                               "the deadline had passed before the stream began",
+                                               NULL);
+        }
     }
     return status;
 }
