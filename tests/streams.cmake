@@ -31,4 +31,9 @@ haul_test(conformance
           conformance/service.c
   LIBS stream_test peer_test LABELS conformance slow TIMEOUT 300)
 
+# And with threads that look for a while before they sleep.
+add_test(NAME conformance_polling COMMAND conformance)
+set_tests_properties(conformance_polling PROPERTIES
+  LABELS "conformance;slow" TIMEOUT 300 ENVIRONMENT "CONF_BUSY_POLL_NS=50000")
+
 include(interop.cmake)

@@ -29,6 +29,10 @@ endforeach()
 
 haul_test(test_transport_unread SOURCES process/test_transport_unread.c lib/h2.c
           LIBS transport_test LABELS process)
+haul_test(test_transport_polling SOURCES process/test_transport_polling.c LIBS transport_test
+          LABELS process)
+target_link_options(test_transport_polling PRIVATE
+  -Wl,--wrap=grpc_completion_queue_next -Wl,--wrap=grpc_completion_queue_pluck)
 foreach(name IN ITEMS badinput flood)
   target_sources(test_transport_${name} PRIVATE lib/h2.c lib/h2_scene.c limits/limits.c)
 endforeach()

@@ -11,6 +11,7 @@
  * ratio of medians: target, value, and, where it is promised, wanted and met.
  *
  *   empty, key, inline, default   ours: no payload; by key; inline; as the library decides
+ *   polled_empty, polled_key      ours, with busy_poll_ns at both ends
  *   memory                        inline, from ordinary memory instead of the pool's
  *   core, core_empty              gRPC's core API with nothing on top (e2e_core.c)
  *   cpp_stub, cpp_empty           gRPC's C++ stub, synchronous
@@ -141,11 +142,13 @@ static bool start_cpp(const e2e_plan *p, e2e *e)
            bench_peer_start(&e->cpp_server, server) && bench_peer_start(&e->cpp_client, client);
 }
 
-static bool open_channel(e2e *e, const char *address)
+static bool open_channel(const e2e *e, const char *address, uint64_t busy_poll_ns,
+                         haul_channel **out_channel)
 {
-    haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = e->pool};
+    haul_channel_opts opts = {
+        .struct_size = sizeof(opts), .pool = e->pool, .busy_poll_ns = busy_poll_ns};
     haul_error err = {0};
-    if (haul_channel_open(address, &opts, &e->channel, &err) != HAUL_OK) {
+    if (haul_channel_open(address, &opts, out_channel, &err) != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: %s\n", err.text);
         return false;
     }
@@ -156,15 +159,20 @@ static bool start_peers(const e2e_plan *p, e2e *e, const char *pool_name, bool c
 {
     char self[4096];
     char address[E2E_ADDRESS_BYTES];
+    char polling_address[E2E_ADDRESS_BYTES];
     char core_address[E2E_ADDRESS_BYTES];
     make_address("ours", address);
+    make_address("polling", polling_address);
     make_address("core", core_address);
     const char *const server[] = {self, "--be-server", address, pool_name, NULL};
+    const char *const polling[] = {self, "--be-polling", polling_address, pool_name, NULL};
     const char *const core[] = {self, "--be-core", core_address, NULL};
     const char *const raw[] = {self, "--be-socket", NULL};
     return bench_beside_self("bench_e2e", self, sizeof(self)) && bench_peer_start(&e->raw, raw) &&
            (!cpp || start_cpp(p, e)) && bench_peer_start(&e->server, server) &&
-           bench_peer_start(&e->core_server, core) && open_channel(e, address) &&
+           bench_peer_start(&e->polling_server, polling) &&
+           bench_peer_start(&e->core_server, core) && open_channel(e, address, 0, &e->channel) &&
+           open_channel(e, polling_address, E2E_BUSY_POLL_NS, &e->polling) &&
            e2e_core_open(core_address, &e->core);
 }
 
@@ -178,11 +186,13 @@ static bool set_up(e2e_plan *p, e2e *e, const char *pool_name, bool cpp)
 static bool tear_down(e2e_plan *p, e2e *e, const char *pool_name)
 {
     haul_channel_close(e->channel);
+    haul_channel_close(e->polling);
     e2e_core_close(e->core);
     bench_peer_stop(&e->cpp_client);
     bench_peer_stop(&e->cpp_server);
     bench_peer_stop(&e->raw);
     bench_peer_stop(&e->core_server);
+    bench_peer_stop(&e->polling_server);
     bench_peer_stop(&e->server);
     haul_buf_release(e->scratch);
     for (size_t i = 0; i < p->n_sizes; i++) {
@@ -241,7 +251,10 @@ int main(int argc, char **argv)
 {
     bench_keep_heap();
     if (argc == 4 && strcmp(argv[1], "--be-server") == 0) {
-        return e2e_be_server(argv[2], argv[3]);
+        return e2e_be_server(argv[2], argv[3], false);
+    }
+    if (argc == 4 && strcmp(argv[1], "--be-polling") == 0) {
+        return e2e_be_server(argv[2], argv[3], true);
     }
     if (argc == 2 && strcmp(argv[1], "--be-socket") == 0) {
         return e2e_be_raw_socket();

@@ -11,6 +11,7 @@
 #include "bench.h"
 
 #define E2E_ADDRESS_BYTES 108
+#define E2E_BUSY_POLL_NS  50000ull /* of the arms that poll */
 
 /* What crosses the raw socket before the bytes; their sum comes back: e2e_roles.c. */
 typedef struct e2e_raw_head {
@@ -32,12 +33,13 @@ typedef struct e2e_core e2e_core;
 typedef struct e2e {
     haul_pool *pool;
     haul_channel *channel;
+    haul_channel *polling; /* to a server that polls, too */
     e2e_core *core;
     haul_buf *scratch; /* what one process alone fills and reads */
     uint8_t *source;   /* known bytes */
     uint8_t *message;  /* private memory, for what is produced inline */
     uint64_t n_source;
-    bench_peer server, core_server, raw;
+    bench_peer server, polling_server, core_server, raw;
     bench_peer cpp_server, cpp_client; /* empty without the C++ stub */
 } e2e;
 
@@ -53,6 +55,7 @@ struct e2e_arm {
     e2e_fn run;
     e2e_size *size; /* NULL: no payload */
     bool whole;     /* produce + consume */
+    bool polls;     /* awake while it waits */
     size_t burst;   /* calls in a turn */
     size_t turns;
     bench_samples samples;
@@ -89,7 +92,7 @@ int e2e_be_core_server(const char *address);
 
 /* ---- e2e_roles.c: the other processes; each answers with an exit code ---- */
 
-int e2e_be_server(const char *address, const char *pool_name);
+int e2e_be_server(const char *address, const char *pool_name, bool polls);
 int e2e_be_raw_socket(void);
 
 /* ---- e2e_callers.c: calls per second ---- */

@@ -24,8 +24,9 @@
 #define ANY_PATH    (-1)
 #define SMALL_BYTES 256
 
-/* A call over the one channel, of which the sum and the path are checked. */
-static bool call_touch(e2e *e, haul_payload *data, bool whole, int path, uint64_t sum)
+/* A call of which the sum and the path are checked. */
+static bool call_touch(haul_channel *channel, haul_payload *data, bool whole, int path,
+                       uint64_t sum)
 {
     Bench__V1__TouchRequest request = BENCH__V1__TOUCH_REQUEST__INIT;
     request.data = data;
@@ -33,7 +34,7 @@ static bool call_touch(e2e *e, haul_payload *data, bool whole, int path, uint64_
     /* What is to be timed inline would go by key otherwise. */
     haul_call_opts opts = {.struct_size = sizeof(opts), .inline_only = path == HAUL_PATH_INLINE};
     haul_reply *reply = NULL;
-    haul_status status = haul_channel_call(e->channel, &bench__v1__bench_service__descriptor, 0,
+    haul_status status = haul_channel_call(channel, &bench__v1__bench_service__descriptor, 0,
                                            &request.base, &opts, &reply);
     if (status != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: call: %s\n", haul_status_name(status));
@@ -53,14 +54,14 @@ static bool call_touch(e2e *e, haul_payload *data, bool whole, int path, uint64_
 
 bool e2e_call_empty(e2e *e)
 {
-    return call_touch(e, NULL, false, HAUL_PATH_NONE, 0);
+    return call_touch(e->channel, NULL, false, HAUL_PATH_NONE, 0);
 }
 
 bool e2e_call_small(e2e *e)
 {
     haul_payload_out out;
     haul_payload_set_inline(&out, e->source, SMALL_BYTES);
-    return call_touch(e, &out.payload, false, HAUL_PATH_INLINE,
+    return call_touch(e->channel, &out.payload, false, HAUL_PATH_INLINE,
                       bench_touch(e->source, SMALL_BYTES, false));
 }
 
@@ -75,18 +76,22 @@ bool e2e_call_key(e2e *e, const e2e_size *size)
     data[0] = e->source[0];
     data[size->n_bytes - 1] = e->source[size->n_bytes - 1];
     bool ok = haul_payload_set_buf(&out, buf, size->n_bytes) == HAUL_OK &&
-              call_touch(e, &out.payload, false, HAUL_PATH_SHM, size->sums[false]);
+              call_touch(e->channel, &out.payload, false, HAUL_PATH_SHM, size->sums[false]);
     haul_buf_release(buf);
     return ok;
 }
 
+static haul_channel *channel_of(const e2e *e, const e2e_arm *arm)
+{
+    return arm->polls ? e->polling : e->channel;
+}
+
 bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
 {
-    (void)arm;
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
         uint64_t start_ns = bench_now_ns();
-        ok = e2e_call_empty(e);
+        ok = call_touch(channel_of(e, arm), NULL, false, HAUL_PATH_NONE, 0);
         out_ns[i] = bench_now_ns() - start_ns;
     }
     return ok;
@@ -104,7 +109,8 @@ bool e2e_memory(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
         }
         haul_payload_out out;
         haul_payload_set_inline(&out, from, size->n_bytes);
-        ok = call_touch(e, &out.payload, arm->whole, HAUL_PATH_INLINE, size->sums[arm->whole]);
+        ok = call_touch(e->channel, &out.payload, arm->whole, HAUL_PATH_INLINE,
+                        size->sums[arm->whole]);
         out_ns[i] = bench_now_ns() - start_ns;
     }
     return ok;
@@ -119,7 +125,7 @@ static bool produce_and_call(e2e *e, const e2e_size *size, int path)
     }
     memcpy(haul_buf_data(buf), e->source, size->n_bytes);
     bool ok = haul_payload_set_buf(&out, buf, size->n_bytes) == HAUL_OK &&
-              call_touch(e, &out.payload, true, path, size->sums[true]);
+              call_touch(e->channel, &out.payload, true, path, size->sums[true]);
     haul_buf_release(buf);
     return ok;
 }
@@ -132,7 +138,8 @@ static bool from_pool(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns, in
     for (size_t i = 0; ok && i < n; i++) {
         uint64_t start_ns = bench_now_ns();
         ok = arm->whole ? produce_and_call(e, size, path)
-                        : call_touch(e, &size->by_key.payload, false, path, size->sums[false]);
+                        : call_touch(channel_of(e, arm), &size->by_key.payload, false, path,
+                                     size->sums[false]);
         out_ns[i] = bench_now_ns() - start_ns;
     }
     return ok;

@@ -90,6 +90,10 @@ static void add_arms(e2e_plan *p, bool cpp)
     p->empty = add(p, "empty", "none", e2e_empty, NULL);
     p->key = add(p, "key", "shm", e2e_key, p->main);
     p->key_large = add(p, "key", "shm", e2e_key, p->large);
+    p->empty_polled = add(p, "polled_empty", "none", e2e_empty, NULL);
+    p->empty_polled->polls = true;
+    p->key_polled = add(p, "polled_key", "shm", e2e_key, p->main);
+    p->key_polled->polls = true;
     p->core_empty = add(p, "core_empty", "inline", e2e_core_arm, NULL);
     if (cpp) {
         p->cpp_empty = add(p, "cpp_empty", "inline", e2e_cpp_stub, NULL);
@@ -195,10 +199,13 @@ void e2e_plan_print(e2e_plan *p)
         e2e_print_arm(&p->arms[i]);
     }
     double empty_us = e2e_p50_us(p->empty);
+    double polled_us = e2e_p50_us(p->empty_polled);
     double inline_us = e2e_p50_us(p->inlined);
     double key_us = e2e_p50_us(p->key);
     tell("key_vs_empty", key_us / empty_us, 1.05, true);
     tell("key_large_vs_empty", e2e_p50_us(p->key_large) / empty_us, 1.05, true);
+    tell("polled_key_vs_polled_empty", e2e_p50_us(p->key_polled) / polled_us, 1.05, true);
+    tell("polled_empty_vs_core", polled_us / e2e_p50_us(p->core_empty), 0, true);
     tell("empty_vs_core", empty_us / e2e_p50_us(p->core_empty), 0, true);
     tell("key_work_vs_one_process", e2e_p50_us(p->key_work) / e2e_p50_us(p->alone), 1.15, true);
     tell("inline_vs_unix_socket", inline_us / e2e_p50_us(p->raw), 1.25, true);
@@ -206,6 +213,7 @@ void e2e_plan_print(e2e_plan *p)
     tell("inline_work_vs_key_work", e2e_p50_us(p->inline_work) / e2e_p50_us(p->key_work), 0, false);
     if (p->cpp != NULL) {
         tell("empty_vs_cpp", empty_us / e2e_p50_us(p->cpp_empty), 0.5, true);
+        tell("polled_empty_vs_cpp", polled_us / e2e_p50_us(p->cpp_empty), 0.5, true);
         tell("cpp_vs_inline", e2e_p50_us(p->cpp) / inline_us, 5, false);
         tell("cpp_vs_key", e2e_p50_us(p->cpp) / key_us, 0, false);
         tell("cpp_work_vs_key_work", e2e_p50_us(p->cpp_work) / e2e_p50_us(p->key_work), 0, false);

@@ -41,9 +41,10 @@ static haul_status add_services(haul_server *server, haul_error *err)
                : status;
 }
 
-int e2e_be_server(const char *address, const char *pool_name)
+int e2e_be_server(const char *address, const char *pool_name, bool polls)
 {
-    return bench_be_server("bench_e2e", address, pool_name, add_services);
+    return bench_be_server("bench_e2e", address, pool_name, polls ? E2E_BUSY_POLL_NS : 0,
+                           add_services);
 }
 
 /* Read a head and its bytes into memory that is kept and grows, answer with their sum; until the

@@ -16,10 +16,12 @@
 
 #define GRACE_NS 1000000000ull
 
-static haul_status serve(const char *address, haul_pool *pool, bench_add_fn add, haul_error *err)
+static haul_status serve(const char *address, haul_pool *pool, uint64_t busy_poll_ns,
+                         bench_add_fn add, haul_error *err)
 {
     haul_pool *const pools[] = {pool};
-    haul_server_opts opts = {.struct_size = sizeof(opts), .pools = pools, .n_pools = 1};
+    haul_server_opts opts = {
+        .struct_size = sizeof(opts), .pools = pools, .n_pools = 1, .busy_poll_ns = busy_poll_ns};
     haul_server *server = NULL;
     haul_status status = haul_server_create(&opts, &server, err);
     if (status == HAUL_OK) {
@@ -42,7 +44,7 @@ static haul_status serve(const char *address, haul_pool *pool, bench_add_fn add,
 }
 
 int bench_be_server(const char *program, const char *address, const char *pool_name,
-                    bench_add_fn add)
+                    uint64_t busy_poll_ns, bench_add_fn add)
 {
     bench_catch_signals();
     haul_error err = {0};
@@ -50,7 +52,7 @@ int bench_be_server(const char *program, const char *address, const char *pool_n
     const haul_open_opts opts = {.struct_size = sizeof(opts), .participant_name = program};
     haul_status status = haul_pool_open(pool_name, &opts, &pool, &err);
     if (status == HAUL_OK) {
-        status = serve(address, pool, add, &err);
+        status = serve(address, pool, busy_poll_ns, add, &err);
     }
     haul_pool_close(pool);
     if (status != HAUL_OK) {

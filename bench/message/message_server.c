@@ -82,5 +82,5 @@ static haul_status add_service(haul_server *server, haul_error *err)
 
 int message_be_server(const char *address, const char *pool_name)
 {
-    return bench_be_server("bench_message", address, pool_name, add_service);
+    return bench_be_server("bench_message", address, pool_name, 0, add_service);
 }

@@ -124,7 +124,7 @@ static haul_status add_streams(haul_server *server, haul_error *err)
 
 int serve(const char *pool_name, const char *address)
 {
-    return bench_be_server("bench_stream", address, pool_name, add_streams);
+    return bench_be_server("bench_stream", address, pool_name, 0, add_streams);
 }
 
 /* ---- Client -------------------------------------------------------------------------------- */

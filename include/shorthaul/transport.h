@@ -160,6 +160,9 @@ typedef struct haul_server_opts {
      * their calls end so. A single one may be larger. */
     uint64_t max_unread_bytes; /* 0 = no bound */
     uint64_t max_unread_ns;    /* 0 = 10 s */
+
+    uint64_t busy_poll_ns; /* how long the thread that waits for requests, and one that waits for a
+                            * message of a stream, looks before it sleeps: as in haul_channel_opts */
 } haul_server_opts;
 
 /*
@@ -393,6 +396,13 @@ typedef struct haul_channel_opts {
     bool no_trunk; /* make every call as one of gRPC's, also short ones to servers that offer one
                     * stream for all of them (docs/adr/0012), which halves what such a call costs.
                     * So does a channel with bounds that low */
+
+    /* For so long a thread that waits for an answer, or a message of a stream, looks for it again
+     * and again before it sleeps; 0 = it sleeps at once, at most 1 ms. With as much at the server a
+     * short call takes half the time, and a core on either side meanwhile: for few callers, and
+     * cores to spare (docs/tuning.md). A caller that is not alone on the stream for short calls
+     * sleeps all the same, and so does one in haul_queue_next(). */
+    uint64_t busy_poll_ns;
 } haul_channel_opts;
 
 /*

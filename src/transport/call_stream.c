@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "transport/deadline.h"
+#include "transport/event.h"
 #include "transport/server.h"
 
 haul_status haul__call_stream_init(haul_call *call)
@@ -51,7 +52,7 @@ void haul__call_stream_reset(haul__call_stream *s)
 
 static bool pluck(haul__call_stream *s, haul__mark *mark, uint64_t until_ns, bool *out_ok)
 {
-    grpc_event event = grpc_completion_queue_pluck(s->queue, mark, haul__gpr_of_ns(until_ns), NULL);
+    grpc_event event = haul__event_pluck(s->queue, mark, until_ns, s->busy_poll_ns);
     *out_ok = event.success != 0;
     return event.type == GRPC_OP_COMPLETE;
 }
@@ -91,6 +92,7 @@ static void begin(haul_call *call)
 {
     haul__call_stream *s = call->stream;
     haul_server *server = call->server;
+    s->busy_poll_ns = server->busy_poll_ns;
     haul__call_read_metadata(call);
     s->sending = (haul__sending){
         .plans = &call->method->output,

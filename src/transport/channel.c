@@ -26,6 +26,7 @@
 #include "transport/cancel.h"
 #include "transport/creds.h"
 #include "transport/deadline.h"
+#include "transport/event.h"
 #include "transport/grpc_args.h"
 #include "transport/trunk.h"
 
@@ -83,6 +84,9 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
         return haul__fail(err, HAUL_INVALID,
                           "channel: the pool has not been joined, only observed");
     }
+    if (o.busy_poll_ns > HAUL__BUSY_MAX_NS) {
+        return haul__fail(err, HAUL_INVALID, "channel: busy_poll_ns is more than a millisecond");
+    }
     haul_channel *channel = calloc(1, sizeof(*channel));
     if (!channel || init_parts(channel, o.pool) != HAUL_OK) {
         free(channel);
@@ -108,6 +112,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     channel->max_send_bytes = o.max_send_bytes;
     channel->max_message_bytes = o.max_message_bytes;
     channel->max_metadata_bytes = haul__metadata_bound(o.max_metadata_bytes);
+    channel->busy_poll_ns = o.busy_poll_ns;
     channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes, o.max_metadata_bytes);
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),

@@ -73,6 +73,7 @@ struct haul_channel {
     size_t max_message_bytes; /* 0 = no bound */
     size_t max_metadata_bytes;
     bool no_trunk;
+    uint64_t busy_poll_ns;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
     haul__connections *connections; /* NULL: they are not known */

@@ -18,6 +18,7 @@
 #include <grpc/support/alloc.h>
 
 #include "transport/deadline.h"
+#include "transport/event.h"
 #include "transport/trunk.h"
 
 const char haul__sent = 0;
@@ -220,8 +221,7 @@ void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attemp
     }
     grpc_completion_queue *queue = haul__channel_take_queue(channel);
     if (haul__attempt_begin(channel, flight, attempt, queue, attempt)) {
-        (void)grpc_completion_queue_pluck(queue, attempt, gpr_inf_future(GPR_CLOCK_MONOTONIC),
-                                          NULL);
+        (void)haul__event_pluck(queue, attempt, HAUL__NEVER, channel->busy_poll_ns);
         haul__attempt_close(channel, flight, attempt);
     }
     if (attempt->sends_apart) {

@@ -39,7 +39,7 @@ static bool end_trunk(haul__trunk *trunk, uint64_t until)
 {
     (void)grpc_call_cancel(trunk->call, NULL);
     while (!is_over(trunk)) {
-        if (!haul__trunk_poll(trunk, until)) {
+        if (!haul__trunk_poll(trunk, until, 0)) {
             return false;
         }
     }
@@ -75,7 +75,7 @@ static haul__trunk *begin_trunk(haul_channel *channel, haul__flight *flight,
     }
     until = until < attempt->deadline_ns ? until : attempt->deadline_ns;
     haul__flight_show(channel, flight, trunk->call);
-    while (!trunk->opened && !trunk->ended && haul__trunk_poll(trunk, until)) {
+    while (!trunk->opened && !trunk->ended && haul__trunk_poll(trunk, until, 0)) {
     }
     (void)haul__flight_hide(channel, flight);
     if (!trunk->opened || haul__flight_is_cancelled(channel, flight)) {

@@ -26,6 +26,7 @@
 
 #include "base/error.h"
 #include "transport/deadline.h"
+#include "transport/event.h"
 #include "transport/grpc_args.h"
 
 #define GIVE_NS_DEFAULT        UINT64_C(60000000000)
@@ -113,6 +114,9 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
         }
         o = *opts;
     }
+    if (o.busy_poll_ns > HAUL__BUSY_MAX_NS) {
+        return haul__fail(err, HAUL_INVALID, "server: busy_poll_ns is more than a millisecond");
+    }
     haul_server *server = calloc(1, sizeof(*server));
     if (!server || init_sync(server, &o) != HAUL_OK) {
         free(server);
@@ -123,6 +127,7 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
     server->cq = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(server->grpc, server->cq, NULL);
     server->n_threads = thread_count(o.n_threads);
+    server->busy_poll_ns = o.busy_poll_ns;
     server->max_send_bytes = o.max_send_bytes;
     server->max_unread_bytes = o.max_unread_bytes;
     server->max_unread_ns = o.max_unread_ns ? o.max_unread_ns : UNREAD_NS_DEFAULT;

@@ -117,6 +117,7 @@ struct haul_server {
     uint32_t n_threads;
     void *trunk; /* the registered method; NULL: none is offered */
     uint32_t max_calls;
+    uint64_t busy_poll_ns;
     size_t max_metadata_bytes;
     uint64_t give_ns;
     size_t max_send_bytes;
@@ -165,6 +166,7 @@ typedef struct haul__given {
 /* What a call has beyond others if it streams. */
 typedef struct haul__call_stream {
     grpc_completion_queue *queue; /* where the handler's threads wait */
+    uint64_t busy_poll_ns;        /* the server's */
     haul_call *next;              /* of those that wait for a thread */
     haul__mark on_closed;
 

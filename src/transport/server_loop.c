@@ -18,6 +18,7 @@
 #include "transport/server.h"
 
 #include "transport/deadline.h"
+#include "transport/event.h"
 
 /* A little more than it costs to let another thread lead: docs/adr/0006. */
 #define BRIEF_NS UINT64_C(100000)
@@ -36,8 +37,7 @@ void *haul__server_thread(void *arg)
             if (run_ready(server, &leads)) {
                 continue;
             }
-            grpc_event event =
-                grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+            grpc_event event = haul__event_next(server->cq, HAUL__NEVER, server->busy_poll_ns);
             if (event.type == GRPC_QUEUE_SHUTDOWN) {
                 haul__lead_end(&server->lead);
                 return NULL;

@@ -15,13 +15,14 @@
 #include "transport/stream.h"
 
 #include "transport/deadline.h"
+#include "transport/event.h"
 
 /* How often a thread that waits for its message to be written looks whether the stream is over. */
 #define LOOK_NS UINT64_C(20000000)
 
 static bool pluck(haul_stream *s, haul__mark *mark, uint64_t until_ns, bool *out_ok)
 {
-    grpc_event event = grpc_completion_queue_pluck(s->queue, mark, haul__gpr_of_ns(until_ns), NULL);
+    grpc_event event = haul__event_pluck(s->queue, mark, until_ns, s->channel->busy_poll_ns);
     *out_ok = event.success != 0;
     return event.type == GRPC_OP_COMPLETE;
 }

@@ -25,6 +25,7 @@
 
 #include "transport/container.h"
 #include "transport/deadline.h"
+#include "transport/event.h"
 #include "transport/trunk_parts.h"
 
 /* Until the server says. */
@@ -369,12 +370,12 @@ static void on_ended(haul__trunk *trunk)
 
 /* The next message is asked for here and not when the last one has come: meanwhile whoever that was
  * for has sent his next letter, and what asking costs is spent while the server works. */
-bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns)
+bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns, uint64_t busy_ns)
 {
     if (!trunk->receiving) {
         receive_next(trunk);
     }
-    grpc_event event = grpc_completion_queue_next(trunk->queue, haul__gpr_of_ns(deadline_ns), NULL);
+    grpc_event event = haul__event_next(trunk->queue, deadline_ns, busy_ns);
     if (event.type == GRPC_QUEUE_TIMEOUT) {
         return false;
     }

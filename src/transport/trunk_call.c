@@ -69,7 +69,7 @@ static void look(haul__ride *ride)
     if (!looks) {
         return;
     }
-    while (haul__trunk_poll(trunk, 0)) {
+    while (haul__trunk_poll(trunk, 0, 0)) {
     }
     (void)pthread_mutex_lock(&trunk->mutex);
     haul__trunk_unpoll(trunk);
@@ -125,9 +125,11 @@ static haul__ride *find_successor(const haul__trunk *trunk)
 static bool poll_once(haul__ride *ride, uint64_t deadline_ns)
 {
     haul__trunk *trunk = ride->trunk;
+    /* Awake only for a single caller: with more of them the core is theirs. */
+    uint64_t busy_ns = trunk->n_live == 1 ? trunk->channel->busy_poll_ns : 0;
     trunk->poller = ride;
     (void)pthread_mutex_unlock(&trunk->mutex);
-    bool in_time = haul__trunk_poll(trunk, deadline_ns);
+    bool in_time = haul__trunk_poll(trunk, deadline_ns, busy_ns);
     (void)pthread_mutex_lock(&trunk->mutex);
     haul__trunk_unpoll(trunk);
     return in_time;

@@ -90,8 +90,9 @@ void haul__trunk_unpoll(haul__trunk *trunk);
 void haul__ride_abandon(haul__ride *ride);
 
 /* Wait for one event, without the lock, and see to what it brings. Only one thread at a time: the
- * one that has made itself, or nobody else, trunk->poller. False: the deadline has passed. */
-bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns);
+ * one that has made itself, or nobody else, trunk->poller. It looks for @busy_ns before it sleeps.
+ * False: the deadline has passed. */
+bool haul__trunk_poll(haul__trunk *trunk, uint64_t deadline_ns, uint64_t busy_ns);
 
 /* Have the poller look up from gRPC's queue. */
 void haul__trunk_wake_poller(haul__trunk *trunk);

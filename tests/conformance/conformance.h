@@ -79,6 +79,9 @@ void conf_run_case(void **state);
 /* After the last case: let the server's process go. */
 void conf_end(void);
 
+/* Of servers and channels: CONF_BUSY_POLL_NS in the environment, or 0. */
+uint64_t conf_busy_poll_ns(void);
+
 /* Be a client that has joined @pool: open the channel. */
 void conf_client_open(conf_run *run, haul_pool *pool, const char *address);
 

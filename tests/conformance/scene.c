@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "conformance.h"
@@ -94,11 +95,19 @@ static peer start_client(const scene *s)
     return peer_start_argv((char *const *)argv);
 }
 
+uint64_t conf_busy_poll_ns(void)
+{
+    const char *text = getenv("CONF_BUSY_POLL_NS");
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
 void conf_client_open(conf_run *run, haul_pool *pool, const char *address)
 {
     run->pool = pool;
-    const haul_channel_opts opts = {
-        .struct_size = sizeof(opts), .pool = pool, .key_threshold_bytes = CONF_THRESHOLD};
+    const haul_channel_opts opts = {.struct_size = sizeof(opts),
+                                    .pool = pool,
+                                    .key_threshold_bytes = CONF_THRESHOLD,
+                                    .busy_poll_ns = conf_busy_poll_ns()};
     assert_ok(haul_channel_open(address, &opts, &run->channel, NULL));
 }
 

@@ -211,8 +211,10 @@ static haul_server *start(service *s, haul_pool *pool, const char *address)
     static const haul_stream_fn handlers[] = {upload, download, chat};
     const ProtobufCServiceDescriptor *descriptor = &haul__test__stream_service__descriptor;
     haul_pool *const pools[] = {pool};
-    const haul_server_opts opts = {
-        .struct_size = sizeof(opts), .pools = pools, .n_pools = pool != NULL};
+    const haul_server_opts opts = {.struct_size = sizeof(opts),
+                                   .pools = pools,
+                                   .n_pools = pool != NULL,
+                                   .busy_poll_ns = conf_busy_poll_ns()};
     haul_server *server;
     haul_error err = {0};
     assert_ok(haul_server_create(&opts, &server, &err));
