@@ -18,6 +18,8 @@ foreach(name IN ITEMS lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()
+haul_test(test_transport_bulk SOURCES unit/test_transport_bulk.c LIBS transport_test LABELS unit)
+target_link_options(test_transport_bulk PRIVATE -Wl,--wrap=pthread_create)
 haul_test(test_letter SOURCES unit/test_letter.c LIBS pool_test shorthaul::transport LABELS unit)
 target_include_directories(test_letter PRIVATE ${PROJECT_SOURCE_DIR}/src)
 foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keepalive keys lane life

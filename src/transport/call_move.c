@@ -13,9 +13,9 @@
  * Runs in the thread that answers. If the process dies the buffers are the caller's or the reaper's.
  */
 
-#include <string.h>
-
 #include "transport/server.h"
+
+#include "transport/bulk.h"
 
 static bool is_moved(haul_call *call, const haul_payload *payload)
 {
@@ -56,7 +56,7 @@ static haul_status move(void *ctx, const haul_payload *original, haul_payload *c
     if (status != HAUL_OK) {
         return status > 0 ? HAUL_OK : status;
     }
-    memcpy(haul_buf_data(buf), original->inline_.data, original->length);
+    haul__bulk_copy(haul_buf_data(buf), original->inline_.data, original->length);
     status = haul_call_put(call, buf, original->length, out);
     if (status != HAUL_OK) {
         return status;

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "transport/arena.h"
+#include "transport/bulk.h"
 #include "transport/large.h"
 #include "transport/message_cut.h"
 #include "transport/plan.h"
@@ -49,7 +50,7 @@ static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
         w->full = true;
         return;
     }
-    memcpy(w->at, data, len);
+    haul__bulk_copy(w->at, data, len);
     w->at += len;
     w->left -= len;
 }

@@ -18,8 +18,8 @@
 #include "transport/outgoing.h"
 
 #include <stddef.h>
-#include <string.h>
 
+#include "transport/bulk.h"
 #include "transport/deadline.h"
 #include "transport/pack.h"
 
@@ -139,7 +139,7 @@ static haul_status become_key(haul__outgoing *o, const haul_payload *original, h
     }
     *moved = (haul__moved){.next = o->bufs, .buf = buf};
     o->bufs = moved;
-    memcpy(haul_buf_data(buf), original->inline_.data, original->inline_.len);
+    haul__bulk_copy(haul_buf_data(buf), original->inline_.data, original->inline_.len);
     status = haul_payload_set_buf(&moved->out, buf, original->length);
     if (status == HAUL_OK) {
         copy->source_case = SHORTHAUL__V1__PAYLOAD__SOURCE_KEY;

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/bulk.h"
 #include "transport/large.h"
 
 #define MESSAGE_MAX UINT32_MAX
@@ -123,7 +124,7 @@ static haul_status append_room(packer *p, const uint8_t *data, size_t len)
     }
     c->place = p->from->place;
     haul__place_ref(c->place);
-    memcpy(c->room.data, data, len);
+    haul__bulk_copy(c->room.data, data, len);
     atomic_store_explicit(&c->posted, true, memory_order_release);
     grpc_slice slice = grpc_slice_new_with_user_data(c->room.data, len, let_go, c);
     if (!end_chunk(p)) {

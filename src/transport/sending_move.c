@@ -16,9 +16,10 @@
  */
 
 #include <stddef.h>
-#include <string.h>
 
 #include "transport/sending.h"
+
+#include "transport/bulk.h"
 
 bool haul__sending_moves(const haul__sending *s, const haul_payload *payload)
 {
@@ -31,7 +32,7 @@ bool haul__sending_moves(const haul__sending *s, const haul_payload *payload)
 static haul_status give(haul__sending *s, haul_buf *buf, const haul_payload *original,
                         haul_key *out_key)
 {
-    memcpy(haul_buf_data(buf), original->inline_.data, original->length);
+    haul__bulk_copy(haul_buf_data(buf), original->inline_.data, original->length);
     haul_status status = haul__gifts_add(&s->gifts, buf, original->length, out_key);
     if (status != HAUL_OK) {
         haul_buf_release(buf);

@@ -19,6 +19,7 @@
 #include <grpc/byte_buffer_reader.h>
 
 #include "transport/arena.h"
+#include "transport/bulk.h"
 #include "transport/container.h"
 #include "transport/cursor.h"
 #include "transport/dissect.h"
@@ -117,7 +118,7 @@ static haul_status unpack_whole(unpacked *u, const haul__plans *plans,
             data = large;
         }
         haul__cursor cursor = haul__cursor_of(slices);
-        haul__cursor_take(&cursor, slices->length, large ? large : small);
+        haul__bulk_take(&cursor, slices->length, large ? large : small);
     }
     ProtobufCMessage *message = parse(u, plans, data, slices->length);
     haul__large_free(large);
@@ -173,7 +174,7 @@ static haul_status fill_room(unpacked *u, haul__cursor *cursor, size_t len,
     }
     k->next = u->rooms;
     u->rooms = k;
-    haul__cursor_take(cursor, len, k->room.data);
+    haul__bulk_take(cursor, len, k->room.data);
     haul_view view;
     status = haul__room_seal(&k->room, len, &view);
     if (status == HAUL_OK && view.data) {
