@@ -143,7 +143,8 @@ static bool has_queue(const haul_pool *pool, uint32_t c)
 typedef struct vigil {
     uint64_t looked_ns;
     uint64_t woken_ns;
-    uint32_t wake; /* the word as it was then */
+    uint32_t wake;         /* the word as it was then */
+    uint64_t short_nap_ns; /* the next one after a buffer that was about to be free */
 } vigil;
 
 /*
@@ -161,7 +162,8 @@ static bool is_overdue(const vigil *v, uint64_t now_ns)
 /*
  * Whether a buffer that would do is about to be free. Its owner may have seen that nobody waited,
  * before we said that we do: then nobody wakes us (buf.c). It is between two instructions, or has
- * lost its core there.
+ * lost its core there. To be asked after haul__wait_prepare() and before the look for a buffer: what
+ * becomes free in between is found by that look.
  */
 static bool is_one_retiring(const haul_pool *pool, const request *rq)
 {
@@ -176,11 +178,17 @@ static bool is_one_retiring(const haul_pool *pool, const request *rq)
     return false;
 }
 
+static uint64_t shortened(vigil *v, uint64_t nap_ns)
+{
+    nap_ns = v->short_nap_ns < nap_ns ? v->short_nap_ns : nap_ns;
+    v->short_nap_ns = 2 * nap_ns;
+    return nap_ns;
+}
+
 static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__place *place,
                                 int64_t wait_ns, uint64_t start, haul_buf **out_buf)
 {
-    vigil v = {.looked_ns = start, .woken_ns = start};
-    uint64_t short_nap = SHORT_NAP_NS;
+    vigil v = {.looked_ns = start, .woken_ns = start, .short_nap_ns = SHORT_NAP_NS};
     for (;;) {
         uint32_t prepared = haul__wait_prepare(pool);
         uint64_t now_ns = haul__now_ns();
@@ -188,7 +196,9 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
             v.wake = prepared;
             v.woken_ns = now_ns;
         }
+        bool is_missed = false;
         if (haul__queue_is_first(pool, place) || is_overdue(&v, now_ns)) {
+            is_missed = is_one_retiring(pool, rq);
             haul_status s = attempt_thoroughly(pool, rq, out_buf);
             if (s != HAUL_EXHAUSTED) {
                 return s;
@@ -199,13 +209,7 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
         if (nap == 0) {
             return HAUL_TIMEOUT;
         }
-        if (!is_one_retiring(pool, rq)) {
-            short_nap = SHORT_NAP_NS;
-        } else if (short_nap < nap) {
-            nap = short_nap;
-            short_nap *= 2;
-        }
-        haul__wait(pool, prepared, nap);
+        haul__wait(pool, prepared, is_missed ? shortened(&v, nap) : nap);
     }
 }
 
