@@ -120,10 +120,11 @@ static bool start(job *j, pthread_t *out_thread)
 
 void haul__bulk_take(haul__cursor *cursor, size_t n, uint8_t *to)
 {
-    job first = {.cursor = *cursor, .n = n, .to = to};
-    if (n >= PAST_CACHE_MIN) {
-        first.past_cache = can_pass_cache();
+    if (n < PAST_CACHE_MIN) {
+        haul__cursor_take(cursor, n, to);
+        return;
     }
+    job first = {.cursor = *cursor, .n = n, .to = to, .past_cache = can_pass_cache()};
     if (n < BY_TWO_MIN) {
         (void)run(&first);
         *cursor = first.cursor;
@@ -147,6 +148,10 @@ void haul__bulk_take(haul__cursor *cursor, size_t n, uint8_t *to)
 
 void haul__bulk_copy(void *to, const void *from, size_t n)
 {
+    if (n < PAST_CACHE_MIN) {
+        memcpy(to, from, n);
+        return;
+    }
     grpc_slice all = grpc_slice_from_static_buffer(from, n);
     haul__cursor cursor = {.slice = &all};
     haul__bulk_take(&cursor, n, to);
