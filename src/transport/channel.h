@@ -190,8 +190,10 @@ void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op);
 /* After both of them: look at what came. */
 void haul__attempt_end(haul__attempt *attempt);
 
-/* Let haul_channel_close() know the call, or no longer; if it has come first, cancel. */
-void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call);
+/* Let haul_channel_close() know the call, or no longer; if it has come first, cancel. If the deadline
+ * has passed before the call begins, end it so. */
+void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call,
+                       uint64_t deadline_ns);
 grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight);
 
 /* What is to be cancelled, with a reference: one of the two, or nothing. */

@@ -47,7 +47,8 @@ void haul__channel_return_queue(haul_channel *channel, grpc_completion_queue *qu
     }
 }
 
-void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call)
+void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *call,
+                       uint64_t deadline_ns)
 {
     (void)pthread_mutex_lock(&channel->mutex);
     flight->grpc = call;
@@ -56,6 +57,10 @@ void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *c
     (void)pthread_mutex_unlock(&channel->mutex);
     if (cancelled) {
         (void)grpc_call_cancel(call, NULL);
+    } else if (haul__clock_ns() >= deadline_ns) {
+        /* gRPC counts deadlines in milliseconds, and a short call may be over sooner. */
+        (void)grpc_call_cancel_with_status(call, GRPC_STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded",
+                                           NULL);
     }
 }
 
@@ -198,7 +203,7 @@ bool haul__attempt_begin(haul_channel *channel, haul__flight *flight, haul__atte
     grpc_call *call = grpc_channel_create_registered_call(
         channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, queue, attempt->method->registered,
         haul__gpr_of_ns(attempt->deadline_ns), NULL);
-    haul__flight_show(channel, flight, call);
+    haul__flight_show(channel, flight, call, attempt->deadline_ns);
     if (!start(attempt, call, ops, tag)) {
         haul__attempt_close(channel, flight, attempt);
         return false;

@@ -74,7 +74,7 @@ static haul__trunk *begin_trunk(haul_channel *channel, haul__flight *flight,
         return NULL;
     }
     until = until < attempt->deadline_ns ? until : attempt->deadline_ns;
-    haul__flight_show(channel, flight, trunk->call);
+    haul__flight_show(channel, flight, trunk->call, HAUL__NEVER);
     while (!trunk->opened && !trunk->ended && haul__trunk_poll(trunk, until, 0)) {
     }
     (void)haul__flight_hide(channel, flight);

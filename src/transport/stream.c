@@ -95,7 +95,7 @@ static void begin(haul_stream *s)
     s->grpc = grpc_channel_create_registered_call(s->channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS,
                                                   s->queue, s->attempt.method->registered,
                                                   haul__gpr_of_ns(s->attempt.deadline_ns), NULL);
-    haul__flight_show(s->channel, &s->flight, s->grpc);
+    haul__flight_show(s->channel, &s->flight, s->grpc, s->attempt.deadline_ns);
     haul__attempt_recv_status(&s->attempt, &ops[0]);
     s->over = grpc_call_start_batch(s->grpc, ops, 1, &s->on_status, NULL) != GRPC_CALL_OK;
     haul__attempt_send_metadata(s->channel, &s->attempt, &ops[0]);
@@ -134,12 +134,6 @@ static haul_status open_stream(haul_stream *s, const ProtobufCServiceDescriptor 
         choose_path(s, o);
         draw_group(s);
         begin(s);
-        if (haul__clock_ns() >= a->deadline_ns) {
-            /* gRPC counts deadlines in milliseconds, and a short stream may be over sooner. */
-            (void)grpc_call_cancel_with_status(s->grpc, GRPC_STATUS_DEADLINE_EXCEEDED,
-                                               "the deadline had passed before the stream began",
-                                               NULL);
-        }
     }
     return status;
 }

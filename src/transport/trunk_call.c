@@ -285,7 +285,8 @@ static outcome travel(haul__ride *ride, haul__attempt *attempt)
 
 bool haul__trunk_carry(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    if (channel->no_trunk || attempt->n_unbegun > UNBEGUN_MAX || !is_short(attempt)) {
+    if (channel->no_trunk || attempt->n_unbegun > UNBEGUN_MAX || !is_short(attempt) ||
+        haul__clock_ns() >= attempt->deadline_ns) {
         return false;
     }
     haul__trunk *trunk = haul__trunk_board(channel, flight, attempt);

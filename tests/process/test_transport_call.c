@@ -320,9 +320,31 @@ static void through_a_stub(void **state)
     test_pair_close(&pair);
 }
 
+/* gRPC counts deadlines in milliseconds; a call that has none of its left must not be made. */
+static void a_deadline_that_has_passed(void **state)
+{
+    (void)state;
+    for (int no_trunk = 0; no_trunk < 2; no_trunk++) {
+        const haul_channel_opts channel = {.struct_size = sizeof(channel), .no_trunk = no_trunk};
+        const test_pair_opts opts = {.channel = &channel};
+        test_pair pair;
+        test_pair_open(&pair, &opts);
+        const Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+        haul_reply_free(test_exchange(&pair, &request, NULL)); /* there is a connection */
+        for (int i = 0; i < 50; i++) {
+            const haul_call_opts call = {.struct_size = sizeof(call), .timeout_ns = 1};
+            haul_reply *reply = test_exchange(&pair, &request, &call);
+            assert_int_equal(haul_reply_code(reply), GRPC_STATUS_DEADLINE_EXCEEDED);
+            haul_reply_free(reply);
+        }
+        test_pair_close(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deadline_that_has_passed),
         cmocka_unit_test(by_key_over_unix),
         cmocka_unit_test(by_key_over_tcp),
         cmocka_unit_test(inline_over_unix),
