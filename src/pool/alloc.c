@@ -144,7 +144,7 @@ typedef struct vigil {
     uint64_t looked_ns;
     uint64_t woken_ns;
     uint32_t wake;         /* the word as it was then */
-    uint64_t short_nap_ns; /* the next one after a buffer that was about to be free */
+    uint64_t short_nap_ns; /* the next one, where a buffer is about to be free */
 } vigil;
 
 /*
@@ -178,8 +178,13 @@ static bool is_one_retiring(const haul_pool *pool, const request *rq)
     return false;
 }
 
-static uint64_t shortened(vigil *v, uint64_t nap_ns)
+/* How long to nap, of @nap_ns, if a buffer may have become free unheard. */
+static uint64_t shortened(vigil *v, bool is_missed, uint64_t nap_ns)
 {
+    if (!is_missed) {
+        v->short_nap_ns = SHORT_NAP_NS;
+        return nap_ns;
+    }
     nap_ns = v->short_nap_ns < nap_ns ? v->short_nap_ns : nap_ns;
     v->short_nap_ns = 2 * nap_ns;
     return nap_ns;
@@ -209,7 +214,7 @@ static haul_status wait_in_turn(haul_pool *pool, const request *rq, const haul__
         if (nap == 0) {
             return HAUL_TIMEOUT;
         }
-        haul__wait(pool, prepared, is_missed ? shortened(&v, nap) : nap);
+        haul__wait(pool, prepared, shortened(&v, is_missed, nap));
     }
 }
 

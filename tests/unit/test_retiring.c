@@ -22,6 +22,7 @@ static struct {
     uint32_t index;
     unsigned free_at_nap;   /* counted from 1 */
     bool free_after_a_look; /* the first one */
+    unsigned held_at_nap;   /* somebody reads after all; it is retired again at the next one */
     haul_buf *buf;
     unsigned n_naps;
     uint64_t naps_ns[NAPS_MAX];
@@ -32,10 +33,10 @@ static haul__a64 *state_word(void)
     return &haul__record_of(owner.owner, owner.index)->state;
 }
 
-static void set_retiring(void)
+static void set_phase(enum haul__phase phase)
 {
     uint64_t word = haul__load64_seq(state_word());
-    haul__store64_seq(state_word(), haul__word_moved(word, HAUL__RETIRING, owner.owner->slot));
+    haul__store64_seq(state_word(), haul__word_moved(word, phase, owner.owner->slot));
 }
 
 /* As release_unread() does, which has seen that nobody waits. */
@@ -66,6 +67,11 @@ void __wrap_haul__wait(haul_pool *pool, uint32_t prepared, uint64_t timeout_ns)
     (void)prepared;
     assert_true(owner.n_naps < NAPS_MAX);
     owner.naps_ns[owner.n_naps++] = timeout_ns;
+    if (owner.n_naps == owner.held_at_nap) {
+        set_phase(HAUL__SHARED);
+    } else if (owner.n_naps == owner.held_at_nap + 1 && owner.held_at_nap != 0) {
+        set_phase(HAUL__RETIRING);
+    }
     if (owner.n_naps != owner.free_at_nap) {
         return;
     }
@@ -91,7 +97,7 @@ static haul_pool *begin(void)
 /* What is RETIRING is moved on by the test, and not by its handle. */
 static void retire(void)
 {
-    set_retiring();
+    set_phase(HAUL__RETIRING);
     owner.buf->word = 0;
     haul__store32_relaxed(&owner.buf->mine, 0);
     owner.buf = NULL;
@@ -140,6 +146,20 @@ static void naps_are_short_and_double(void **state)
     end(pool);
 }
 
+static void each_one_begins_with_a_short_nap(void **state)
+{
+    (void)state;
+    haul_pool *pool = begin();
+    owner.held_at_nap = 3;
+    owner.free_at_nap = 5;
+    retire();
+    wait_for_it(pool);
+    assert_true(owner.naps_ns[2] == 4 * owner.naps_ns[0]);
+    assert_true(owner.naps_ns[3] == HAUL__NAP_NS);
+    assert_true(owner.naps_ns[4] == owner.naps_ns[0]);
+    end(pool);
+}
+
 static void what_is_free_after_the_look_is_missed_for_a_short_nap(void **state)
 {
     (void)state;
@@ -157,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_waits_for_a_reader_naps_as_ever),
         cmocka_unit_test(naps_are_short_and_double),
+        cmocka_unit_test(each_one_begins_with_a_short_nap),
         cmocka_unit_test(what_is_free_after_the_look_is_missed_for_a_short_nap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
