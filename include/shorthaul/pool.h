@@ -541,7 +541,7 @@ typedef struct haul_participant_info {
     bool alive;
     char name[HAUL_PARTICIPANT_NAME_MAX + 1];
     uint32_t n_owned;
-    uint32_t n_held; /* of those it owns, only what it has released and still reads */
+    uint32_t n_held; /* attached; without those it owns, which it may look at unseen */
     uint64_t bytes_owned, bytes_held; /* bytes_owned counts what is on its way to it, too */
 } haul_participant_info;
 

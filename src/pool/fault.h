@@ -28,7 +28,7 @@
     X(ATTACH_BIT_SET)     /* bit set, state not looked at */                                       \
     X(ATTACH_PINNED)      /* bit set, state matched */                                             \
     X(DETACH_BIT_CLEARED) /* bit cleared, RETIRED not finished */                                  \
-    X(HOLD_SHOWN)         /* an owner's own hold shown, buffer still SHARED */                     \
+    X(HOLD_SHOWN)         /* an owner's own hold shown, buffer still its own */                    \
     X(RELEASE_RETIRING)   /* SHARED -> RETIRING done, holders not looked at */                     \
     X(RELEASE_RETIRED)    /* -> RETIRED done, holders not looked at */                             \
     X(RELEASE_FREED)      /* -> FREE done, no hint set, nobody woken */                            \

@@ -33,7 +33,7 @@ typedef struct haul__map {
  * rw, word     the owning thread; passed on between threads with the buffer itself
  * ro           any thread that has pinned the buffer; remapped under pool->map_mutex, and only in
  *              a life of the buffer in which no thread of this process has pinned it before
- * hold         see attach.c
+ * hold         see hold.c
  */
 struct haul_buf {
     haul_pool *pool;

@@ -4,6 +4,9 @@
 /*
  * How a buffer's life ends.
  *
+ * An owner that lets go of what nobody reads frees it by itself (release_unread() in buf.c). This is
+ * about all others.
+ *
  * RETIRED belongs to nobody: whoever sees that no holder bit is set moves the buffer on. The owner
  * looks after it retires, every attacher looks after it clears its bit, a reaper looks after each
  * thing it takes back. Between "retired" and "moved on" anybody may die; the buffer then waits,

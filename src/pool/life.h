@@ -4,7 +4,7 @@
 #define SHORTHAUL_POOL_LIFE_H
 
 /* The end of a buffer's life, which owners, attachers and reapers share. See life.c. Inline is what
- * every release runs through. */
+ * releases run through. */
 
 #include "pool/impl.h"
 #include "pool/wait.h"
