@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The Shorthaul authors
 #
 # The whole conformance list: all kinds of call, payloads up to 300 MiB, every event; and after each
-# case an audit. CTest runs it without what takes long.
+# case an audit. Twice: with data connections, and without. CTest runs it without what takes long.
 #
 #   scripts/conformance.sh [PRESET]     default: release
 #
@@ -20,3 +20,4 @@ catch_signals
 "$root/scripts/install-deps.sh" test
 build "$preset" conformance
 run "$root/scripts/isolated.sh" "$root/build/$preset/bin/conformance" full
+CONF_NO_DATA=1 run "$root/scripts/isolated.sh" "$root/build/$preset/bin/conformance" full

@@ -31,9 +31,10 @@ haul_test(conformance
           conformance/service.c
   LIBS stream_test peer_test LABELS conformance slow TIMEOUT 300)
 
-# And with threads that look for a while before they sleep.
+# And with threads that look for a while before they sleep, and everything inline over gRPC.
 add_test(NAME conformance_polling COMMAND conformance)
 set_tests_properties(conformance_polling PROPERTIES
-  LABELS "conformance;slow" TIMEOUT 300 ENVIRONMENT "CONF_BUSY_POLL_NS=50000")
+  LABELS "conformance;slow" TIMEOUT 300
+  ENVIRONMENT "CONF_BUSY_POLL_NS=50000;CONF_NO_DATA=1")
 
 include(interop.cmake)

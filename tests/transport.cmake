@@ -5,7 +5,7 @@
 haul_protobuf_c(TARGET transport_test_proto ROOT ${CMAKE_CURRENT_SOURCE_DIR}/proto
                 PROTOS transport_test.proto)
 add_library(transport_test STATIC
-  lib/many_calls.c lib/raw_exchange.c lib/raw_trunk.c lib/raw_trunk_server.c
+  lib/data_scene.c lib/many_calls.c lib/raw_exchange.c lib/raw_trunk.c lib/raw_trunk_server.c
   lib/transport_process.c lib/transport_raw.c lib/transport_raw_server.c
   lib/transport_service.c lib/transport_test.c)
 target_sources(transport_test INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/lib/tsan_options.c)
@@ -29,6 +29,10 @@ foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keep
             LABELS process)
 endforeach()
 
+foreach(name IN ITEMS data data_hostile)
+  haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
+            LABELS process)
+endforeach()
 haul_test(test_transport_unread SOURCES process/test_transport_unread.c lib/h2.c
           LIBS transport_test LABELS process)
 haul_test(test_transport_polling SOURCES process/test_transport_polling.c LIBS transport_test
@@ -75,6 +79,7 @@ target_link_libraries(transport_peer PRIVATE transport_test shorthaul_flags)
 target_compile_definitions(transport_test
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
+add_dependencies(test_transport_data_hostile transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
 add_dependencies(test_transport_frozen transport_peer)
 add_dependencies(test_transport_trunk_death transport_peer)

@@ -38,6 +38,8 @@ class Malformed(ValueError):
 def kind_of(payload):
     """"empty", "inline" or "key". Raises Malformed."""
     source = payload.WhichOneof("source")
+    if source == "transfer":
+        raise Malformed("a transfer, and no data connection has been offered")
     n_bytes = {None: 0, "inline": len(payload.inline), "key": payload.length}[source]
     if payload.length != n_bytes:
         raise Malformed("a payload's length and its bytes disagree")

@@ -163,6 +163,11 @@ typedef struct haul_server_opts {
 
     uint64_t busy_poll_ns; /* how long the thread that waits for requests, and one that waits for a
                             * message of a stream, looks before it sleeps: as in haul_channel_opts */
+
+    /* Do not let clients send large payloads over sockets of their own (docs/adr/0018). There is none,
+     * nor a thread for them, before a client has asked; then one thread that accepts and one for each
+     * connection, of which there are 64 at most. */
+    bool no_data_connections;
 } haul_server_opts;
 
 /*
@@ -252,9 +257,10 @@ typedef struct haul_server_stats {
     uint64_t n_failed;  /* those of them that were not answered OK */
     haul_traffic requests;
     haul_traffic answers;
-    uint64_t n_copied;    /* payloads copied to a buffer to be sent by key */
-    uint64_t n_refused;   /* calls refused because a key could not be attached */
-    uint64_t n_exhausted; /* times that there was no buffer for an answer */
+    uint64_t n_copied;      /* payloads copied to a buffer to be sent by key */
+    uint64_t n_refused;     /* calls refused because a key could not be attached */
+    uint64_t n_exhausted;   /* times that there was no buffer for an answer */
+    uint64_t n_transferred; /* inline payloads of requests that came over data connections */
 } haul_server_stats;
 
 /*
@@ -350,7 +356,7 @@ HAUL_API HAUL_MUST_CHECK haul_status haul_call_add_metadata(haul_call *call,
                                                             haul_metadata_when when,
                                                             const haul_metadata *metadata);
 
-/* Bytes of the request message as it came over the wire. */
+/* Bytes of the request as it came over the wire, in the message or over a data connection. */
 HAUL_API size_t haul_call_request_bytes(const haul_call *call);
 
 /* ---- Client -------------------------------------------------------------------------------- */
@@ -403,6 +409,12 @@ typedef struct haul_channel_opts {
      * cores to spare (docs/tuning.md). A caller that is not alone on the stream for short calls
      * sleeps all the same, and so does one in haul_queue_next(). */
     uint64_t busy_poll_ns;
+
+    /* Send every payload that does not go by key in gRPC's messages. Otherwise those of 256 KiB and more
+     * in blocking unary calls go over Unix sockets of their own, 8 at most, to servers that offer it and
+     * run in the same network namespace, which spares one copy of them or two (docs/adr/0018). They
+     * count as inline. Channels with TLS have none. */
+    bool no_data_connections;
 } haul_channel_opts;
 
 /*
@@ -435,6 +447,7 @@ typedef struct haul_channel_stats {
     uint64_t n_resent;            /* calls sent again inline, because a key was refused */
     uint64_t n_exhausted;         /* payloads for which the pool had no buffer */
     uint64_t key_threshold_bytes; /* in force; 0 = it has not mattered yet */
+    uint64_t n_transferred;       /* inline payloads that were sent over data connections */
 } haul_channel_stats;
 
 /*
@@ -541,7 +554,8 @@ HAUL_API haul_path haul_reply_path(const haul_reply *reply);
 /* Whether a key was refused and the call sent again inline. */
 HAUL_API bool haul_reply_was_resent(const haul_reply *reply);
 
-/* Bytes of the request message on the wire, of the call that was answered. */
+/* Bytes of the request on the wire, of the call that was answered: the message, and what was sent over
+ * a data connection instead of in it. */
 HAUL_API size_t haul_reply_request_bytes(const haul_reply *reply);
 
 /*

@@ -56,6 +56,7 @@ static void release(haul_call *call)
     haul__views_fini(&call->request_views);
     haul__views_fini(&call->answer_views);
     haul__unpacked_free(call->request);
+    haul__transfers_free(call->transfers, call->server->place);
     grpc_byte_buffer_destroy(call->answer_bytes);
     grpc_byte_buffer_destroy(call->request_bytes);
     free(call->given);
@@ -133,11 +134,43 @@ static haul_status open_key(haul_call *call, const haul_payload *payload, haul_v
     return pool ? haul_attach(pool, &key, payload->length, out_view) : HAUL_NOT_FOUND;
 }
 
+static haul_status refuse(haul_call *call)
+{
+    call->key_refused = true;
+    haul__count(&call->server->counters.n_refused);
+    return HAUL_STALE;
+}
+
+/* What was sent ahead of the call becomes inline, and is the call's. */
+static haul_status open_transfer(haul_call *call, const haul_payload *payload)
+{
+    haul__transfer *t = haul__data_claim(call->server->data, payload->transfer, payload->length);
+    if (!t) {
+        return refuse(call);
+    }
+    t->next = call->transfers;
+    call->transfers = t;
+    call->n_request_bytes += t->len;
+    haul_view view = t->view;
+    t->view = (haul_view){0};
+    if (!view.data) {
+        view = (haul_view){.data = t->room.data, .len = t->len};
+    }
+    /* The walk is for readers, the message is ours. */
+    haul__payload_become_inline((haul_payload *)payload, view.data, t->len);
+    haul__tally_add(&call->request_tally, HAUL__PAYLOAD_INLINE, t->len);
+    haul__count(&call->server->counters.n_transferred);
+    return haul__views_add(&call->request_views, payload, &view);
+}
+
 static haul_status open_payload(void *ctx, const haul_payload *payload)
 {
     haul_call *call = ctx;
     haul_view view = {0};
     haul__payload_kind kind;
+    if (payload->source_case == SHORTHAUL__V1__PAYLOAD__SOURCE_TRANSFER) {
+        return open_transfer(call, payload);
+    }
     haul_status status = haul__payload_inspect(payload, &kind);
     if (status != HAUL_OK) {
         return status;
@@ -147,9 +180,7 @@ static haul_status open_payload(void *ctx, const haul_payload *payload)
     } else if (kind == HAUL__PAYLOAD_KEY) {
         status = open_key(call, payload, &view);
         if (status != HAUL_OK) {
-            call->key_refused = true;
-            haul__count(&call->server->counters.n_refused);
-            return HAUL_STALE;
+            return refuse(call);
         }
     }
     haul__tally_add(&call->request_tally, kind, payload->length);
@@ -193,7 +224,7 @@ void haul__call_run(haul_call *call)
                                 call);
     } else if (call->key_refused) {
         haul_call_fail(call, GRPC_STATUS_FAILED_PRECONDITION,
-                       "a payload's key cannot be attached here");
+                       "a payload cannot be had here by what stands for it");
     } else if (status == HAUL_PROTOCOL) {
         haul_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, "the request is malformed");
     } else {

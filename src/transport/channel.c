@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "transport/cancel.h"
+#include "transport/channel_data.h"
 #include "transport/creds.h"
 #include "transport/deadline.h"
 #include "transport/event.h"
@@ -113,6 +114,7 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     channel->max_message_bytes = o.max_message_bytes;
     channel->max_metadata_bytes = haul__metadata_bound(o.max_metadata_bytes);
     channel->busy_poll_ns = o.busy_poll_ns;
+    channel->no_data_connections = o.no_data_connections || haul__creds_encrypt(o.credentials);
     channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes, o.max_metadata_bytes);
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
@@ -183,6 +185,7 @@ void haul_channel_close(haul_channel *channel)
     }
     (void)pthread_mutex_unlock(&channel->mutex);
 
+    haul__data_close(channel);
     while (!haul__trunk_close(channel, haul__after_ns(CUT_NS))) {
         haul__connections_cut(channel->connections);
     }

@@ -13,6 +13,7 @@
 #include "transport/backlog.h"
 #include "transport/connections.h"
 #include "transport/cq.h"
+#include "transport/data.h"
 #include "transport/letter.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
@@ -38,6 +39,7 @@ typedef struct haul__client_method {
 } haul__client_method;
 
 typedef struct haul__trunk haul__trunk;
+typedef struct haul__data_link haul__data_link;
 
 /* One call under way, on its thread's stack and in the channel's list. */
 typedef struct haul__flight {
@@ -62,6 +64,24 @@ typedef enum haul__lane_state {
     HAUL__LANE_APART,
 } haul__lane_state;
 
+/* Where a server's data connections are. */
+typedef struct haul__data_server {
+    uint64_t name;
+    uint8_t client_token[HAUL__DATA_TOKEN_BYTES];
+    uint8_t server_token[HAUL__DATA_TOKEN_BYTES];
+} haul__data_server;
+
+/* What a channel knows of them, and has. Under its mutex. */
+typedef struct haul__data_client {
+    bool asking; /* some thread is; the others do without */
+    bool known;
+    haul__data_server server; /* if it is known */
+    uint64_t epoch;           /* one more whenever it has been forgotten */
+    uint64_t retry_ns;        /* when to ask, if it is not known */
+    haul__data_link *idle;
+    unsigned n_links; /* idle or not, or about to be */
+} haul__data_client;
+
 struct haul_channel {
     /* Constant. */
     grpc_channel *grpc;
@@ -73,6 +93,7 @@ struct haul_channel {
     size_t max_message_bytes; /* 0 = no bound */
     size_t max_metadata_bytes;
     bool no_trunk;
+    bool no_data_connections;
     uint64_t busy_poll_ns;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
@@ -92,6 +113,7 @@ struct haul_channel {
     haul__trunk *trunk;      /* NULL: none is open */
     bool trunk_opening;      /* by some thread; the others do without */
     uint64_t trunk_retry_ns; /* when to ask the server for one */
+    haul__data_client data;  /* channel_data.c */
     haul__lane_state lane;
     uint64_t lane_id;   /* of the server that was probed; 0 = it did not say */
     uint32_t lane_peer; /* that server's slot in the pool; 0 = it takes no gifts, or nobody knows */

@@ -33,6 +33,7 @@ haul_status haul_channel_call(haul_channel *channel, const ProtobufCServiceDescr
     if (status != HAUL_OK) {
         return status;
     }
+    j.request.transfers = true;
     status = travel(&j);
     if (status == HAUL_OK) {
         *out_reply = j.reply;

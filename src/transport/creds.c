@@ -185,6 +185,11 @@ void haul__channel_creds_release(const haul_credentials *credentials,
     }
 }
 
+bool haul__creds_encrypt(const haul_credentials *credentials)
+{
+    return credentials && !credentials->local;
+}
+
 const char *haul__creds_server_name(const haul_credentials *credentials)
 {
     return credentials ? credentials->server_name : NULL;

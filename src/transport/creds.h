@@ -25,6 +25,9 @@ HAUL_MUST_CHECK haul_status haul__channel_creds(const haul_credentials *credenti
 void haul__channel_creds_release(const haul_credentials *credentials,
                                  grpc_channel_credentials *grpc);
 
+/* Whether what is sent with them is encrypted. NULL is allowed. */
+bool haul__creds_encrypt(const haul_credentials *credentials);
+
 /* What the server's certificate must be made out to; NULL = what the address says. */
 const char *haul__creds_server_name(const haul_credentials *credentials);
 

@@ -76,7 +76,8 @@ static haul_status prepare(haul__journey *j, bool by_key, bool accept)
         return HAUL_OK;
     }
     if (status == HAUL_OK) {
-        reply->n_request_bytes = grpc_byte_buffer_length(j->attempt.request);
+        reply->n_request_bytes =
+            grpc_byte_buffer_length(j->attempt.request) + j->request.transfer_bytes;
         if (accept && (j->opts.lend_bytes > 0 || j->opts.lend_buf) && j->method->output.root) {
             lend(j);
         }
@@ -109,6 +110,7 @@ static void clear_attempt(haul__journey *j)
 bool haul__journey_again(haul__journey *j, haul_status *out_status)
 {
     haul_reply *reply = j->reply;
+    j->request.claimed = j->attempt.code == GRPC_STATUS_OK;
     haul__outgoing_release(&j->request);
     *out_status = HAUL_OK;
     if (j->attempt.unbegun) { /* whoever answers next may be another server */
@@ -119,10 +121,15 @@ bool haul__journey_again(haul__journey *j, haul_status *out_status)
         j->attempt.n_unbegun = n_unbegun;
         return j->unsent == HAUL_OK;
     }
-    if (!j->attempt.refused || reply->was_resent || reply->request_tally.n_key == 0) {
+    if (!j->attempt.refused || reply->was_resent ||
+        (reply->request_tally.n_key == 0 && j->request.n_transfers == 0)) {
         return false;
     }
     clear_attempt(j);
+    if (j->request.n_transfers > 0) {
+        haul__data_distrust(j->channel);
+        j->request.transfers = false;
+    }
     reply->was_resent = true;
     *out_status = prepare(j, false, false);
     if (reply->was_resent) { /* and not cancelled before it */

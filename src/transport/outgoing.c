@@ -32,6 +32,11 @@ static void count(haul__group *group, const haul_payload *payload)
     group->bytes += payload->length;
 }
 
+static bool is_bulky(const haul_payload *payload)
+{
+    return payload->length >= HAUL__TRANSFER_MIN;
+}
+
 static haul_status survey_payload(void *ctx, const haul_payload *payload)
 {
     haul__outgoing *o = ctx;
@@ -46,10 +51,12 @@ static haul_status survey_payload(void *ctx, const haul_payload *payload)
         }
         bool keep = haul__threshold_keeps_key(&channel->threshold, payload->length);
         count(keep ? &o->keys : &o->small_keys, payload);
+        *(keep ? &o->n_bulky_keys : &o->n_bulky) += is_bulky(payload);
     } else if (kind == HAUL__PAYLOAD_INLINE) {
         bool large = channel->pool && !o->opts->inline_only &&
                      haul__threshold_passed(&channel->threshold, channel->pool, payload->length);
         count(large ? &o->large : &o->small, payload);
+        *(large ? &o->n_bulky_keys : &o->n_bulky) += is_bulky(payload);
     }
     return HAUL_OK;
 }
@@ -150,8 +157,46 @@ static haul_status become_key(haul__outgoing *o, const haul_payload *original, h
     return status;
 }
 
+/* ---- Bytes ahead of the message ------------------------------------------------------------ */
+
+/* Make @copy, which is inline, name bytes that the server has, if that can be done. */
+static void become_transfer(haul__outgoing *o, haul_payload *copy)
+{
+    uint64_t id;
+    if (o->n_transfers == HAUL__DATA_UNCLAIMED_MAX) {
+        return;
+    }
+    o->transferring = haul__data_upload(o->channel, o->flight, o->deadline_ns, &o->link,
+                                        copy->inline_.data, copy->inline_.len, &id);
+    if (o->transferring) {
+        copy->source_case = SHORTHAUL__V1__PAYLOAD__SOURCE_TRANSFER;
+        copy->transfer = id;
+        o->n_transfers++;
+        o->transfer_bytes += copy->length;
+        haul__count(&o->channel->counters.n_transferred);
+    }
+}
+
+/* Whether payloads may be sent ahead: not where that is more than may be sent in the message. */
+static bool may_transfer(const haul__outgoing *o)
+{
+    uint64_t max = o->channel->max_send_bytes;
+    uint64_t sum = o->keys.bytes + o->small_keys.bytes + o->large.bytes + o->small.bytes;
+    return o->transfers && !o->channel->no_data_connections && (max == 0 || sum <= max);
+}
+
+/* Whether every payload goes as it is written. */
+static bool goes_as_it_is(const haul__outgoing *o)
+{
+    size_t n_other = o->small_keys.n + (o->by_key ? o->large.n : o->keys.n);
+    size_t n_bulky = o->n_bulky + (o->by_key ? 0 : o->n_bulky_keys);
+    return n_other == 0 && (!o->transferring || n_bulky == 0);
+}
+
 void haul__outgoing_release(haul__outgoing *o)
 {
+    haul__data_give_back(o->channel, o->link, o->claimed);
+    o->link = NULL;
     while (o->bufs) {
         haul__moved *moved = o->bufs;
         o->bufs = moved->next;
@@ -163,11 +208,11 @@ void haul__outgoing_release(haul__outgoing *o)
     o->block = NULL;
 }
 
-/* ---- Either -------------------------------------------------------------------------------- */
+/* ---- Any of them -------------------------------------------------------------------------------- */
 
-static haul_status rewrite_payload(void *ctx, const haul_payload *original, haul_payload *copy)
+static haul_status by_key_or_not(haul__outgoing *o, const haul_payload *original,
+                                 haul_payload *copy)
 {
-    haul__outgoing *o = ctx;
     haul_key key;
     if (haul_payload_get_key(original, &key) == HAUL_OK) {
         bool keep =
@@ -177,6 +222,17 @@ static haul_status rewrite_payload(void *ctx, const haul_payload *original, haul
     bool move = o->by_key && original->source_case == SHORTHAUL__V1__PAYLOAD__SOURCE_INLINE &&
                 haul__threshold_passed(&o->channel->threshold, o->channel->pool, original->length);
     return move ? become_key(o, original, copy) : HAUL_OK;
+}
+
+static haul_status rewrite_payload(void *ctx, const haul_payload *original, haul_payload *copy)
+{
+    haul__outgoing *o = ctx;
+    haul_status status = by_key_or_not(o, original, copy);
+    if (status == HAUL_OK && o->transferring && is_bulky(copy) &&
+        copy->source_case == SHORTHAUL__V1__PAYLOAD__SOURCE_INLINE) {
+        become_transfer(o, copy);
+    }
+    return status;
 }
 
 static haul__tally tally(const haul__outgoing *o)
@@ -205,7 +261,11 @@ haul_status haul__outgoing_pack(haul__outgoing *o, bool by_key, grpc_byte_buffer
         .max_bytes = o->channel->max_send_bytes,
     };
     o->by_key = by_key;
-    bool as_it_is = o->small_keys.n == 0 && (by_key ? o->large.n : o->keys.n) == 0;
+    o->transferring = may_transfer(o);
+    o->n_transfers = 0;
+    o->transfer_bytes = 0;
+    o->claimed = false;
+    bool as_it_is = goes_as_it_is(o);
     ProtobufCMessage *rewritten;
     haul_status status = HAUL_OK;
     if (!as_it_is) {

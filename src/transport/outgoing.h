@@ -7,7 +7,7 @@
 
 #include <grpc/byte_buffer.h>
 
-#include "transport/channel.h"
+#include "transport/channel_data.h"
 #include "transport/rewrite.h"
 
 typedef struct haul__group {
@@ -30,13 +30,21 @@ typedef struct haul__outgoing {
     haul__flight *flight;
     const haul_call_opts *opts;
     uint64_t deadline_ns;
+    bool transfers; /* what is large and inline may be sent ahead of the message */
 
     haul__group keys;       /* payloads that carry a key worth keeping */
     haul__group small_keys; /* payloads that carry a key and may as well go inline */
     haul__group large;      /* payloads in ordinary memory that are worth a buffer */
     haul__group small;      /* and those that are not */
+    size_t n_bulky;         /* of @small_keys and @small: worth a transfer */
+    size_t n_bulky_keys;    /* of @keys and @large, where they go inline */
     bool by_key;            /* of the message that is being packed */
+    bool transferring;      /* and of the one that is being packed, so far */
     haul__group moved;      /* those of @large that got a buffer */
+    haul__data_link *link;  /* NULL: none has been needed */
+    size_t n_transfers;     /* of the message that was packed last, as are these */
+    size_t transfer_bytes;
+    bool claimed; /* the server has claimed them */
     haul__moved *bufs;
     haul__views views;
     haul__rewrite rewrite;

@@ -33,7 +33,7 @@
 /* Less than this is malloc()'s business, which keeps what it is given back. */
 #define SPARE_MIN ((size_t)1 << 20)
 /* More than this is not kept. */
-#define SPARE_MAX ((size_t)256 << 20)
+#define SPARE_MAX (((size_t)256 << 20) + HAUL__ALIGNMENT)
 
 haul__place *haul__place_create(haul_pool *pool)
 {

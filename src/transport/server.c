@@ -147,6 +147,11 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
         server->unknown->server = server;
         status = haul__server_add(server, &server->lane, true, err);
     }
+    if (status == HAUL_OK && !o.no_data_connections) {
+        server->data = haul__data_host_create(server->place, o.max_message_bytes);
+        status = server->data ? haul__server_add(server, &server->data->service, false, err)
+                              : HAUL_NOMEM;
+    }
     if (status != HAUL_OK) {
         haul_server_destroy(server);
         return haul__fail(err, status, "server: out of memory");
@@ -297,6 +302,7 @@ void haul_server_stop(haul_server *server, uint64_t grace_ns)
         if (server->n_threads == 0) {
             drain(server);
         }
+        haul__data_host_stop(server->data);
         free(server->threads);
         server->threads = NULL;
         haul__hall_end(&server->hall);
@@ -325,6 +331,7 @@ void haul_server_destroy(haul_server *server)
         server->methods = next;
     }
     haul__method_free(server->unknown);
+    haul__data_host_free(server->data);
     haul__pins_fini(&server->pins);
     haul__place_unref(server->place);
     grpc_shutdown();

@@ -24,6 +24,7 @@
 #include "transport/plan.h"
 #include "transport/rewrite.h"
 #include "transport/sending.h"
+#include "transport/server_data.h"
 #include "transport/stats.h"
 #include "transport/threshold.h"
 #include "transport/user_metadata.h"
@@ -131,6 +132,7 @@ struct haul_server {
     haul__listener *listeners;
     pthread_t *threads;
     ProtobufCService lane; /* server_lane.c */
+    haul__data_host *data; /* NULL: no data connections are offered */
     char lane_text[HAUL__LANE_TEXT_BYTES];
 
     haul__lead lead;
@@ -232,8 +234,9 @@ struct haul_call {
     size_t n_request_bytes;
     ProtobufCMessage *request;
     haul__views request_views;
+    haul__transfer *transfers; /* of the request */
     haul__tally request_tally;
-    bool key_refused;
+    bool key_refused;       /* or a transfer */
     haul_pool *accept_pool; /* NULL: the caller takes nothing by key */
     uint32_t accept_slot;
     haul__loan loan; /* of that pool */

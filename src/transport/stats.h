@@ -22,9 +22,10 @@ typedef struct haul__counters {
     _Atomic uint64_t n_failed;
     haul__traffic requests;
     haul__traffic answers;
-    _Atomic uint64_t n_copied;    /* payloads copied to a buffer */
-    _Atomic uint64_t n_refused;   /* calls: keys not attached; on the client, sent again */
-    _Atomic uint64_t n_exhausted; /* buffers that could not be had */
+    _Atomic uint64_t n_copied;      /* payloads copied to a buffer */
+    _Atomic uint64_t n_transferred; /* payloads that went over a data connection */
+    _Atomic uint64_t n_refused;     /* calls: keys not attached; on the client, sent again */
+    _Atomic uint64_t n_exhausted;   /* buffers that could not be had */
 } haul__counters;
 
 void haul__count(_Atomic uint64_t *counter);

@@ -82,6 +82,9 @@ void conf_end(void);
 /* Of servers and channels: CONF_BUSY_POLL_NS in the environment, or 0. */
 uint64_t conf_busy_poll_ns(void);
 
+/* Of channels: whether CONF_NO_DATA is in the environment. */
+bool conf_no_data(void);
+
 /* Be a client that has joined @pool: open the channel. */
 void conf_client_open(conf_run *run, haul_pool *pool, const char *address);
 

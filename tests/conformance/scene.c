@@ -101,13 +101,19 @@ uint64_t conf_busy_poll_ns(void)
     return text ? strtoull(text, NULL, 10) : 0;
 }
 
+bool conf_no_data(void)
+{
+    return getenv("CONF_NO_DATA") != NULL;
+}
+
 void conf_client_open(conf_run *run, haul_pool *pool, const char *address)
 {
     run->pool = pool;
     const haul_channel_opts opts = {.struct_size = sizeof(opts),
                                     .pool = pool,
                                     .key_threshold_bytes = CONF_THRESHOLD,
-                                    .busy_poll_ns = conf_busy_poll_ns()};
+                                    .busy_poll_ns = conf_busy_poll_ns(),
+                                    .no_data_connections = conf_no_data()};
     assert_ok(haul_channel_open(address, &opts, &run->channel, NULL));
 }
 

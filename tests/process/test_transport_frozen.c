@@ -72,16 +72,23 @@ static void assert_works(const scene *s)
     haul_reply_free(reply);
 }
 
-static void set_up(scene *s)
+static void set_up_with(scene *s, bool no_data_connections)
 {
     *s = (scene){.pool = test_pool_create_large("frozen")};
     transport_peer_serve(&s->p, s->pool, "frozen", s->address);
-    const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = s->pool};
+    const haul_channel_opts opts = {
+        .struct_size = sizeof(opts), .pool = s->pool, .no_data_connections = no_data_connections};
     assert_ok(haul_channel_open(s->address, &opts, &s->channel, NULL));
     s->buf = test_alloc(s->pool, LEN);
     test_fill(haul_buf_data(s->buf), LEN, 1);
     assert_ok(haul_buf_share(s->buf, LEN, &s->key));
     assert_works(s);
+}
+
+/* What is large is gRPC's to write. */
+static void set_up(scene *s)
+{
+    set_up_with(s, true);
 }
 
 static void tear_down(scene *s)
@@ -106,6 +113,24 @@ static void calls_end_at_their_deadlines(void **state)
         assert_ends_in_time(&s, 0, 10 * MS); /* small ones, behind what is stuck */
     }
     assert_ends_in_time(&s, LEN, 100 * MS);
+    transport_peer_thaw(&s.p);
+    assert_works(&s);
+    haul_channel_close(s.channel);
+    tear_down(&s);
+}
+
+/* It is not gRPC that is stuck, but the calls themselves are. */
+static void calls_on_data_connections_end_at_their_deadlines(void **state)
+{
+    (void)state;
+    scene s;
+    set_up_with(&s, false);
+    transport_peer_freeze(&s.p);
+    assert_ends_in_time(&s, LEN, 300 * MS);
+    for (int i = 0; i < 5; i++) {
+        assert_ends_in_time(&s, 0, 10 * MS);
+        assert_ends_in_time(&s, LEN, 30 * MS);
+    }
     transport_peer_thaw(&s.p);
     assert_works(&s);
     haul_channel_close(s.channel);
@@ -236,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_end_at_their_deadlines),
+        cmocka_unit_test(calls_on_data_connections_end_at_their_deadlines),
         cmocka_unit_test(many_small_calls_end_at_their_deadlines),
         cmocka_unit_test(calls_of_a_queue_end_at_their_deadlines),
         cmocka_unit_test(a_queue_is_destroyed_behind_its_channel),

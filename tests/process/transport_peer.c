@@ -9,6 +9,7 @@
  *   call POOL ADDRESS MODE   sends a payload by key, says "called", makes one call
  *   lend POOL ADDRESS MODE   the same, and lends room for the answer
  *   lend-own POOL ADDRESS MODE   the same with a buffer of its own
+ *   half POOL ADDRESS        sends half of a payload over a data connection and says "half"
  *   fill POOL                takes a buffer, writes into it and says "filling"
  *
  * Each then waits for the end of its standard input, so that none outlives the test.
@@ -19,9 +20,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "transport_test.h"
+#include "data_scene.h"
 
-#define LEN 50000
+#define LEN      50000
+#define HALF_LEN 12000000
 
 static void say(const char *word)
 {
@@ -93,6 +95,24 @@ static int call(haul_pool *pool, const char *address, const char *mode, uint64_t
     return wait_for_end();
 }
 
+static int send_half(const char *address)
+{
+    haul_channel *channel;
+    data_server server;
+    uint8_t head[8];
+    static uint8_t half[HALF_LEN / 2];
+    if (haul_channel_open(address, NULL, &channel, NULL) != HAUL_OK) {
+        return EXIT_FAILURE;
+    }
+    data_ask(channel, &server);
+    int fd = data_connect(&server);
+    haul__data_put_u64(head, HALF_LEN);
+    data_write(fd, head, sizeof(head));
+    data_write(fd, half, sizeof(half));
+    say("half");
+    return wait_for_end();
+}
+
 static int fill(haul_pool *pool)
 {
     haul_buf *buf;
@@ -112,6 +132,9 @@ int main(int argc, char **argv)
     }
     if (argc == 4 && strcmp(argv[1], "serve") == 0) {
         return serve(pool, argv[3]);
+    }
+    if (argc == 4 && strcmp(argv[1], "half") == 0) {
+        return send_half(argv[3]);
     }
     if (argc == 5 && strcmp(argv[1], "call") == 0) {
         return call(pool, argv[3], argv[4], 0, NULL);

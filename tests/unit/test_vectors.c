@@ -11,12 +11,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include <shorthaul/v1/lane.pb-c.h>
 
 #include "pool/impl.h"
+#include "transport/data.h"
 #include "transport/loan.h"
 #include "transport/metadata.h"
 #include "transport/path.h"
@@ -126,8 +130,13 @@ static void check_payload(const json_t *vector)
         return;
     }
     assert_non_null(payload);
-    if (strcmp(kind, "malformed") == 0) {
-        haul__payload_kind ignored;
+    haul__payload_kind ignored;
+    if (strcmp(kind, "transfer") == 0) { /* which is right in one place only */
+        assert_status(haul__payload_inspect(payload, &ignored), HAUL_PROTOCOL);
+        assert_int_equal(payload->source_case, SHORTHAUL__V1__PAYLOAD__SOURCE_TRANSFER);
+        assert_true(payload->length == number(vector, "length", 10));
+        assert_true(payload->transfer == number(vector, "transfer", 16));
+    } else if (strcmp(kind, "malformed") == 0) {
         assert_status(haul__payload_inspect(payload, &ignored), HAUL_PROTOCOL);
     } else {
         assert_says(payload, vector);
@@ -152,6 +161,56 @@ static void payloads(void **state)
         check_payload(vector);
     }
     assert_true(i > 20);
+    json_decref(root);
+}
+
+/* ---- data.json ---- */
+
+static void check_connection(const json_t *vector)
+{
+    uint8_t expected[BYTES_MAX];
+    haul__data_hello hello;
+    memcpy(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic));
+    assert_int_equal(bytes(vector, "client_token", expected), sizeof(hello.token));
+    memcpy(hello.token, expected, sizeof(hello.token));
+    assert_int_equal(bytes(vector, "hello", expected), sizeof(hello));
+    assert_memory_equal(&hello, expected, sizeof(hello));
+
+    struct sockaddr_un address;
+    socklen_t len = sizeof(address);
+    int fd = haul__data_listen(number(vector, "name", 16));
+    assert_true(fd >= 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(close(fd), 0);
+    const char *name = string(vector, "socket");
+    assert_int_equal(len, offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    assert_int_equal(address.sun_path[0], '\0');
+    assert_memory_equal(address.sun_path + 1, name, strlen(name));
+}
+
+static void data(void **state)
+{
+    (void)state;
+    size_t i;
+    json_t *vector;
+    json_t *root = load("data.json");
+    json_array_foreach(json_object_get(root, "connections"), i, vector)
+    {
+        announce(vector, "name");
+        check_connection(vector);
+    }
+    assert_true(i > 0);
+    json_array_foreach(json_object_get(root, "numbers"), i, vector)
+    {
+        uint8_t expected[BYTES_MAX];
+        uint8_t found[8];
+        announce(vector, "value");
+        assert_int_equal(bytes(vector, "hex", expected), sizeof(found));
+        haul__data_put_u64(found, number(vector, "value", 10));
+        assert_memory_equal(found, expected, sizeof(found));
+        assert_true(haul__data_get_u64(found) == number(vector, "value", 10));
+    }
+    assert_true(i > 0);
     json_decref(root);
 }
 
@@ -389,8 +448,8 @@ static void keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(payloads), cmocka_unit_test(probes), cmocka_unit_test(metadata),
-        cmocka_unit_test(loans),    cmocka_unit_test(keys),
+        cmocka_unit_test(payloads), cmocka_unit_test(data),  cmocka_unit_test(probes),
+        cmocka_unit_test(metadata), cmocka_unit_test(loans), cmocka_unit_test(keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
