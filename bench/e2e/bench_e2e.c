@@ -13,6 +13,7 @@
  *   empty, key, inline, default   ours: no payload; by key; inline; as the library decides
  *   polled_empty, polled_key      ours, with busy_poll_ns at both ends
  *   memory                        inline, from ordinary memory instead of the pool's
+ *   grpc_inline, grpc_memory      these two in gRPC's messages, without data connections
  *   core, core_empty              gRPC's core API with nothing on top (e2e_core.c)
  *   cpp_stub, cpp_empty           gRPC's C++ stub, synchronous
  *   unix_socket                   the bytes alone through a socket
@@ -142,11 +143,15 @@ static bool start_cpp(const e2e_plan *p, e2e *e)
            bench_peer_start(&e->cpp_server, server) && bench_peer_start(&e->cpp_client, client);
 }
 
-static bool open_channel(const e2e *e, const char *address, uint64_t busy_poll_ns,
+static bool open_channel(const e2e *e, const char *address, e2e_client client,
                          haul_channel **out_channel)
 {
     haul_channel_opts opts = {
-        .struct_size = sizeof(opts), .pool = e->pool, .busy_poll_ns = busy_poll_ns};
+        .struct_size = sizeof(opts),
+        .pool = e->pool,
+        .busy_poll_ns = client == E2E_POLLING ? E2E_BUSY_POLL_NS : 0,
+        .no_data_connections = client == E2E_PLAIN,
+    };
     haul_error err = {0};
     if (haul_channel_open(address, &opts, out_channel, &err) != HAUL_OK) {
         (void)fprintf(stderr, "bench_e2e: %s\n", err.text);
@@ -171,8 +176,10 @@ static bool start_peers(const e2e_plan *p, e2e *e, const char *pool_name, bool c
     return bench_beside_self("bench_e2e", self, sizeof(self)) && bench_peer_start(&e->raw, raw) &&
            (!cpp || start_cpp(p, e)) && bench_peer_start(&e->server, server) &&
            bench_peer_start(&e->polling_server, polling) &&
-           bench_peer_start(&e->core_server, core) && open_channel(e, address, 0, &e->channel) &&
-           open_channel(e, polling_address, E2E_BUSY_POLL_NS, &e->polling) &&
+           bench_peer_start(&e->core_server, core) &&
+           open_channel(e, address, E2E_AS_IT_IS, &e->channel) &&
+           open_channel(e, address, E2E_PLAIN, &e->plain) &&
+           open_channel(e, polling_address, E2E_POLLING, &e->polling) &&
            e2e_core_open(core_address, &e->core);
 }
 
@@ -187,6 +194,7 @@ static bool tear_down(e2e_plan *p, e2e *e, const char *pool_name)
 {
     haul_channel_close(e->channel);
     haul_channel_close(e->polling);
+    haul_channel_close(e->plain);
     e2e_core_close(e->core);
     bench_peer_stop(&e->cpp_client);
     bench_peer_stop(&e->cpp_server);

@@ -34,6 +34,7 @@ typedef struct e2e {
     haul_pool *pool;
     haul_channel *channel;
     haul_channel *polling; /* to a server that polls, too */
+    haul_channel *plain;   /* sends over gRPC what goes inline */
     e2e_core *core;
     haul_buf *scratch; /* what one process alone fills and reads */
     uint8_t *source;   /* known bytes */
@@ -45,6 +46,13 @@ typedef struct e2e {
 
 typedef struct e2e_arm e2e_arm;
 
+/* Which of our channels an arm calls through. */
+typedef enum e2e_client {
+    E2E_AS_IT_IS,
+    E2E_POLLING, /* awake while it waits */
+    E2E_PLAIN,
+} e2e_client;
+
 /* @n calls of one arm, one after the other: makes them, checks the answers, says how long each
  * took. */
 typedef bool (*e2e_fn)(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns);
@@ -55,8 +63,8 @@ struct e2e_arm {
     e2e_fn run;
     e2e_size *size; /* NULL: no payload */
     bool whole;     /* produce + consume */
-    bool polls;     /* awake while it waits */
-    size_t burst;   /* calls in a turn */
+    e2e_client client;
+    size_t burst; /* calls in a turn */
     size_t turns;
     bench_samples samples;
 };

@@ -83,7 +83,14 @@ bool e2e_call_key(e2e *e, const e2e_size *size)
 
 static haul_channel *channel_of(const e2e *e, const e2e_arm *arm)
 {
-    return arm->polls ? e->polling : e->channel;
+    switch (arm->client) {
+    case E2E_POLLING:
+        return e->polling;
+    case E2E_PLAIN:
+        return e->plain;
+    default:
+        return e->channel;
+    }
 }
 
 bool e2e_empty(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
@@ -109,15 +116,16 @@ bool e2e_memory(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns)
         }
         haul_payload_out out;
         haul_payload_set_inline(&out, from, size->n_bytes);
-        ok = call_touch(e->channel, &out.payload, arm->whole, HAUL_PATH_INLINE,
+        ok = call_touch(channel_of(e, arm), &out.payload, arm->whole, HAUL_PATH_INLINE,
                         size->sums[arm->whole]);
         out_ns[i] = bench_now_ns() - start_ns;
     }
     return ok;
 }
 
-static bool produce_and_call(e2e *e, const e2e_size *size, int path)
+static bool produce_and_call(e2e *e, const e2e_arm *arm, int path)
 {
+    const e2e_size *size = arm->size;
     haul_buf *buf = NULL;
     haul_payload_out out;
     if (haul_buf_alloc(e->pool, size->n_bytes, NULL, &buf) != HAUL_OK) {
@@ -125,7 +133,7 @@ static bool produce_and_call(e2e *e, const e2e_size *size, int path)
     }
     memcpy(haul_buf_data(buf), e->source, size->n_bytes);
     bool ok = haul_payload_set_buf(&out, buf, size->n_bytes) == HAUL_OK &&
-              call_touch(e->channel, &out.payload, true, path, size->sums[true]);
+              call_touch(channel_of(e, arm), &out.payload, true, path, size->sums[true]);
     haul_buf_release(buf);
     return ok;
 }
@@ -137,7 +145,7 @@ static bool from_pool(e2e *e, const e2e_arm *arm, size_t n, uint64_t *out_ns, in
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
         uint64_t start_ns = bench_now_ns();
-        ok = arm->whole ? produce_and_call(e, size, path)
+        ok = arm->whole ? produce_and_call(e, arm, path)
                         : call_touch(channel_of(e, arm), &size->by_key.payload, false, path,
                                      size->sums[false]);
         out_ns[i] = bench_now_ns() - start_ns;

@@ -91,9 +91,9 @@ static void add_arms(e2e_plan *p, bool cpp)
     p->key = add(p, "key", "shm", e2e_key, p->main);
     p->key_large = add(p, "key", "shm", e2e_key, p->large);
     p->empty_polled = add(p, "polled_empty", "none", e2e_empty, NULL);
-    p->empty_polled->polls = true;
+    p->empty_polled->client = E2E_POLLING;
     p->key_polled = add(p, "polled_key", "shm", e2e_key, p->main);
-    p->key_polled->polls = true;
+    p->key_polled->client = E2E_POLLING;
     p->core_empty = add(p, "core_empty", "inline", e2e_core_arm, NULL);
     if (cpp) {
         p->cpp_empty = add(p, "cpp_empty", "inline", e2e_cpp_stub, NULL);
@@ -107,6 +107,10 @@ static void add_arms(e2e_plan *p, bool cpp)
     p->raw = add(p, "unix_socket", "socket", e2e_raw_socket, p->main);
     p->inline_work = add_work(p, p->inlined);
     p->memory = add(p, "memory", "inline", e2e_memory, p->main);
+    p->grpc_inline = add(p, "grpc_inline", "inline", e2e_inline, p->main);
+    p->grpc_inline->client = E2E_PLAIN;
+    p->grpc_memory = add(p, "grpc_memory", "inline", e2e_memory, p->main);
+    p->grpc_memory->client = E2E_PLAIN;
     (void)add_work(p, p->raw);
     for (size_t i = 0; i < p->n_sweep; i++) {
         p->by_default[i] = add(p, "default", "any", e2e_default, &p->sizes[i]);
@@ -210,6 +214,8 @@ void e2e_plan_print(e2e_plan *p)
     tell("key_work_vs_one_process", e2e_p50_us(p->key_work) / e2e_p50_us(p->alone), 1.15, true);
     tell("inline_vs_unix_socket", inline_us / e2e_p50_us(p->raw), 1.25, true);
     tell("memory_vs_unix_socket", e2e_p50_us(p->memory) / e2e_p50_us(p->raw), 0, true);
+    tell("grpc_inline_vs_unix_socket", e2e_p50_us(p->grpc_inline) / e2e_p50_us(p->raw), 0, true);
+    tell("grpc_memory_vs_unix_socket", e2e_p50_us(p->grpc_memory) / e2e_p50_us(p->raw), 0, true);
     tell("inline_work_vs_key_work", e2e_p50_us(p->inline_work) / e2e_p50_us(p->key_work), 0, false);
     if (p->cpp != NULL) {
         tell("empty_vs_cpp", empty_us / e2e_p50_us(p->cpp_empty), 0.5, true);

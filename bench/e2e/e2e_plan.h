@@ -23,7 +23,7 @@ typedef struct e2e_plan {
     size_t n_arms;
     /* Among them, those that the targets name. */
     e2e_arm *empty, *empty_polled, *key_polled, *core_empty, *key, *key_large, *key_work, *alone,
-        *inlined, *inline_work, *memory, *raw;
+        *inlined, *inline_work, *memory, *raw, *grpc_inline, *grpc_memory;
     e2e_arm *cpp_empty, *cpp, *cpp_work; /* NULL without the C++ stub */
     e2e_arm *by_default[E2E_SIZES_MAX];
     e2e_arm *by_core[E2E_SIZES_MAX];
