@@ -14,7 +14,7 @@ target_link_libraries(transport_test
   PUBLIC pool_test shorthaul::transport transport_test_proto Threads::Threads
   PRIVATE shorthaul_flags)
 
-foreach(name IN ITEMS lead pack parts unpack)
+foreach(name IN ITEMS keyed lead pack parts unpack)
   haul_test(test_transport_${name} SOURCES unit/test_transport_${name}.c LIBS transport_test
             LABELS unit)
 endforeach()

@@ -95,7 +95,7 @@ haul_status haul__journey_prepare(haul__journey *j)
         shared = !j->opts.inline_only && wanted &&
                  haul__lane_is_shared(channel, &j->flight, j->deadline_ns, j->opts.wait_for_ready);
     }
-    return prepare(j, shared, shared);
+    return prepare(j, shared, shared && j->method->output.root);
 }
 
 /* What was made ready for the attempt is given up. */

@@ -259,6 +259,7 @@ haul_status haul__outgoing_pack(haul__outgoing *o, bool by_key, grpc_byte_buffer
         .pins = &o->channel->pins,
         .place = o->channel->place,
         .max_bytes = o->channel->max_send_bytes,
+        .plan = o->plans->root,
     };
     o->by_key = by_key;
     o->transferring = may_transfer(o);

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "transport/bulk.h"
+#include "transport/keyed.h"
 #include "transport/large.h"
 
 #define MESSAGE_MAX UINT32_MAX
@@ -194,9 +195,27 @@ static void pack_in_one(const ProtobufCMessage *message, size_t size, grpc_byte_
     grpc_slice_unref(slice);
 }
 
+/* Whether the message was one with payloads by key, and short. */
+static bool pack_keyed(const ProtobufCMessage *message, const haul__pack_from *from,
+                       grpc_byte_buffer **out_bytes)
+{
+    uint8_t bytes[HAUL__KEYED_MAX];
+    size_t n = haul__keyed_pack(from->plan, message, bytes);
+    if (n == 0 || (from->max_bytes != 0 && n > from->max_bytes)) {
+        return false;
+    }
+    grpc_slice slice = grpc_slice_from_copied_buffer((const char *)bytes, n);
+    *out_bytes = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return true;
+}
+
 haul_status haul__pack(const ProtobufCMessage *message, const haul__pack_from *from,
                        grpc_byte_buffer **out_bytes)
 {
+    if (pack_keyed(message, from, out_bytes)) {
+        return HAUL_OK;
+    }
     size_t size = protobuf_c_message_get_packed_size(message);
     if (size > MESSAGE_MAX || (from->max_bytes != 0 && size > from->max_bytes)) {
         return HAUL_TOO_BIG;

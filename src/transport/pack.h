@@ -15,8 +15,9 @@
 typedef struct haul__pack_from {
     haul__views *views[2]; /* either may be NULL */
     haul__pins *pins;
-    haul__place *place; /* for copies of large bytes; may be NULL */
-    size_t max_bytes;   /* of the whole message; 0 = what gRPC can */
+    haul__place *place;     /* for copies of large bytes; may be NULL */
+    size_t max_bytes;       /* of the whole message; 0 = what gRPC can */
+    const haul__plan *plan; /* of its type; may be NULL */
 } haul__pack_from;
 
 /*

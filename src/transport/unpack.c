@@ -23,6 +23,7 @@
 #include "transport/container.h"
 #include "transport/cursor.h"
 #include "transport/dissect.h"
+#include "transport/keyed.h"
 #include "transport/large.h"
 #include "transport/nesting.h"
 #include "transport/pack.h"
@@ -92,6 +93,10 @@ static haul_status wrap(unpacked *u, const ProtobufCMessage *message,
 static ProtobufCMessage *parse(unpacked *u, const haul__plans *plans, const uint8_t *data,
                                size_t len)
 {
+    ProtobufCMessage *keyed = haul__keyed_unpack(plans, &u->arena, data, len);
+    if (keyed) {
+        return keyed;
+    }
     if (plans->recursive && !haul__nesting_ok(plans->type, data, len)) {
         return NULL;
     }
