@@ -29,7 +29,7 @@ foreach(name IN ITEMS badinput call cancel cancel_race flood frozen hostile keep
             LABELS process)
 endforeach()
 
-foreach(name IN ITEMS data data_hostile)
+foreach(name IN ITEMS data data_hostile direct)
   haul_test(test_transport_${name} SOURCES process/test_transport_${name}.c LIBS transport_test
             LABELS process)
 endforeach()
@@ -80,6 +80,7 @@ target_compile_definitions(transport_test
   PRIVATE TRANSPORT_PEER="$<TARGET_FILE:transport_peer>")
 add_dependencies(test_transport_death transport_peer)
 add_dependencies(test_transport_data_hostile transport_peer)
+add_dependencies(test_transport_direct transport_peer)
 add_dependencies(test_transport_keepalive transport_peer)
 add_dependencies(test_transport_frozen transport_peer)
 add_dependencies(test_transport_trunk_death transport_peer)

@@ -122,7 +122,8 @@ typedef struct haul_server_opts {
         *pools; /* pools whose keys are understood; borrowed, they outlive the server */
     size_t n_pools;
     uint32_t n_threads;       /* polling threads, which run the handlers too; 0 = one per core, and
-                               * at least two */
+                               * at least two. Of the threads of data connections (below) as many
+                               * again may be in handlers */
     size_t max_message_bytes; /* larger requests get RESOURCE_EXHAUSTED; 0 = no bound but gRPC's */
     uint64_t give_ns;         /* how long an answer by key waits to be claimed if the call has no
                                * deadline; 0 = 60 s, and 10 minutes for streams */
@@ -164,9 +165,11 @@ typedef struct haul_server_opts {
     uint64_t busy_poll_ns; /* how long the thread that waits for requests, and one that waits for a
                             * message of a stream, looks before it sleeps: as in haul_channel_opts */
 
-    /* Do not let clients send large payloads over sockets of their own (docs/adr/0018). There is none,
-     * nor a thread for them, before a client has asked; then one thread that accepts and one for each
-     * connection, of which there are 64 at most. */
+    /* Offer clients no sockets beside gRPC's connections, for large payloads and short calls (as in
+     * haul_channel_opts). There is none, nor a thread for them, before a client has asked; then one thread
+     * that accepts and one for each of up to 64 connections, which runs the handlers of the calls that
+     * are made there: n_threads of them at a time, beside the other ones. Servers with n_threads 1 offer them
+     * for payloads only. */
     bool no_data_connections;
 } haul_server_opts;
 
@@ -261,6 +264,7 @@ typedef struct haul_server_stats {
     uint64_t n_refused;     /* calls refused because a key could not be attached */
     uint64_t n_exhausted;   /* times that there was no buffer for an answer */
     uint64_t n_transferred; /* inline payloads of requests that came over data connections */
+    uint64_t n_direct;      /* calls that were made on them */
 } haul_server_stats;
 
 /*
@@ -410,10 +414,13 @@ typedef struct haul_channel_opts {
      * sleeps all the same, and so does one in haul_queue_next(). */
     uint64_t busy_poll_ns;
 
-    /* Send every payload that does not go by key in gRPC's messages. Otherwise those of 256 KiB and more
-     * in blocking unary calls go over Unix sockets of their own, 8 at most, to servers that offer it and
-     * run in the same network namespace, which spares one copy of them or two (docs/adr/0018). They
-     * count as inline. Channels with TLS have none. */
+    /* Leave everything to gRPC's connection. Otherwise Unix sockets beside it are used, up to 16, to servers
+     * that offer it and run in the same network namespace; not by channels with TLS.
+     *
+     *   - Payloads of 256 KiB and more that do not go by key, of blocking unary calls, are sent over one
+     *     before the call, which spares one copy of them or two (docs/adr/0018). They count as inline.
+     *   - Blocking unary calls of up to 64 KiB, after the first ones, are made on them past gRPC, in half
+     *     the time (docs/adr/0019); not with no_trunk or keepalive_interval_ns. */
     bool no_data_connections;
 } haul_channel_opts;
 
@@ -448,6 +455,7 @@ typedef struct haul_channel_stats {
     uint64_t n_exhausted;         /* payloads for which the pool had no buffer */
     uint64_t key_threshold_bytes; /* in force; 0 = it has not mattered yet */
     uint64_t n_transferred;       /* inline payloads that were sent over data connections */
+    uint64_t n_direct;            /* calls that were made on them, past gRPC */
 } haul_channel_stats;
 
 /*

@@ -248,6 +248,9 @@ bool haul_call_is_cancelled(haul_call *call)
         return haul__call_stream_is_over(call) || haul__clock_ns() >= call->deadline_ns;
     }
     haul__call_watch(call);
+    if (call->carried.conn && haul__direct_is_gone(call->carried.conn)) {
+        atomic_store(&call->cancelled, true);
+    }
     return atomic_load(&call->cancelled) || haul__clock_ns() >= call->deadline_ns;
 }
 

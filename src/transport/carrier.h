@@ -27,6 +27,8 @@ struct haul__carrier {
 
     pthread_mutex_t mutex; /* the following */
     haul__outbox outbox;
+    uint8_t token[HAUL__DATA_TOKEN_BYTES]; /* of its data connections */
+    bool has_token;
     haul_call *calls; /* that have not ended */
     size_t n_calls;
     bool greeted;     /* the first message has been written */
@@ -38,9 +40,6 @@ struct haul__carrier {
 
 /* ---- server_trunk.c ---- */
 
-/* Drop a reference; the last one frees. */
-void haul__carrier_unref(haul__carrier *carrier);
-
 /* If the client has said its last word, or the server its own, and everything is answered: end the
  * stream. */
 void haul__carrier_finish_if_done(haul__carrier *carrier);
@@ -49,5 +48,10 @@ void haul__carrier_finish_if_done(haul__carrier *carrier);
 
 /* Begin and cancel the calls that a message asks for. False: the client does what it must not. */
 bool haul__carrier_read(haul__carrier *carrier, grpc_slice frame);
+
+/* The same for a message that has come on @conn and must ask for one call, which is served in this thread.
+ * @out_answered: whether an answer comes, now or later. */
+bool haul__carrier_read_direct(haul__carrier *carrier, grpc_slice frame, haul__data_conn *conn,
+                               bool *out_answered);
 
 #endif

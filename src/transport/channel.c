@@ -116,6 +116,9 @@ haul_status haul_channel_open(const char *address, const haul_channel_opts *opts
     channel->busy_poll_ns = o.busy_poll_ns;
     channel->no_data_connections = o.no_data_connections || haul__creds_encrypt(o.credentials);
     channel->no_trunk = o.no_trunk || !haul__trunk_fits(o.max_message_bytes, o.max_metadata_bytes);
+    /* gRPC's pings tell nothing of other connections. */
+    channel->no_direct =
+        channel->no_trunk || channel->no_data_connections || o.keepalive_interval_ns > 0;
     if (o.pool) {
         (void)snprintf(channel->accept_text, sizeof(channel->accept_text),
                        "%016" PRIx64 ".%" PRIu32, haul_pool_id(o.pool),
@@ -131,7 +134,7 @@ static bool cancel_one(haul_channel *channel)
     haul__grip grip = {0};
     (void)pthread_mutex_lock(&channel->mutex);
     haul__flight *f = channel->flights;
-    while (f && (f->cancelled || (!f->grpc && !f->ride))) {
+    while (f && (f->cancelled || (!f->grpc && !f->ride && !f->data))) {
         f = f->next;
     }
     if (f) {

@@ -48,6 +48,7 @@ typedef struct haul__flight {
     haul_channel *channel;
     grpc_call *grpc;         /* NULL between attempts */
     struct haul__ride *ride; /* instead, while the call is on the trunk */
+    haul__data_link *data;   /* or while it is on a data connection */
     bool cancelled;
 
     /* Of the list of a token, under its lock (cancel.c). */
@@ -69,6 +70,8 @@ typedef struct haul__data_server {
     uint64_t name;
     uint8_t client_token[HAUL__DATA_TOKEN_BYTES];
     uint8_t server_token[HAUL__DATA_TOKEN_BYTES];
+    bool letters; /* calls may be made on them, by those who say this: */
+    uint8_t letters_token[HAUL__DATA_TOKEN_BYTES];
 } haul__data_server;
 
 /* What a channel knows of them, and has. Under its mutex. */
@@ -79,7 +82,9 @@ typedef struct haul__data_client {
     uint64_t epoch;           /* one more whenever it has been forgotten */
     uint64_t retry_ns;        /* when to ask, if it is not known */
     haul__data_link *idle;
-    unsigned n_links; /* idle or not, or about to be */
+    unsigned n_links;  /* idle or not, or about to be */
+    unsigned n_short;  /* calls that could have been made on one, before it was known */
+    unsigned n_direct; /* calls that are being made on one */
 } haul__data_client;
 
 struct haul_channel {
@@ -94,6 +99,7 @@ struct haul_channel {
     size_t max_metadata_bytes;
     bool no_trunk;
     bool no_data_connections;
+    bool no_direct; /* no calls on them */
     uint64_t busy_poll_ns;
     char accept_text[HAUL__ACCEPT_TEXT_BYTES];
 
@@ -209,7 +215,13 @@ extern const char haul__sent;
 void haul__attempt_send_metadata(haul_channel *channel, haul__attempt *attempt, grpc_op *op);
 void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op);
 
-/* After both of them: look at what came. */
+/* The same for calls that go as letters: whether one may; its letter, but for the message; and its end if
+ * nobody waits for the answer any more. */
+bool haul__attempt_is_short(const haul__attempt *attempt);
+grpc_slice haul__attempt_write_letter(haul_channel *channel, haul__attempt *attempt, uint64_t id);
+void haul__attempt_give_up(haul__attempt *attempt, bool cancelled);
+
+/* After all of them: look at what came. */
 void haul__attempt_end(haul__attempt *attempt);
 
 /* Let haul_channel_close() know the call, or no longer; if it has come first, cancel. If the deadline
@@ -218,10 +230,11 @@ void haul__flight_show(haul_channel *channel, haul__flight *flight, grpc_call *c
                        uint64_t deadline_ns);
 grpc_call *haul__flight_hide(haul_channel *channel, haul__flight *flight);
 
-/* What is to be cancelled, with a reference: one of the two, or nothing. */
+/* What is to be cancelled, with a reference: one of the three, or nothing. */
 typedef struct haul__grip {
     grpc_call *call;
     struct haul__ride *ride;
+    haul__data_link *link;
 } haul__grip;
 
 /* Have the attempts to come cancelled, and get hold of the one at hand for haul__grip_cancel(). The

@@ -17,9 +17,14 @@
 
 #include <grpc/support/alloc.h>
 
+#include "transport/channel_data.h"
 #include "transport/deadline.h"
+#include "transport/direct.h"
 #include "transport/event.h"
 #include "transport/trunk.h"
+
+/* Metadata of more bytes is left to gRPC, which knows what the server takes. */
+#define LETTER_METADATA_MAX 4096
 
 const char haul__sent = 0;
 
@@ -85,7 +90,7 @@ haul__grip haul__flight_grip(haul__flight *flight)
 {
     haul__grip grip = {0};
     if (!flight->cancelled) {
-        grip = (haul__grip){.call = flight->grpc, .ride = flight->ride};
+        grip = (haul__grip){.call = flight->grpc, .ride = flight->ride, .link = flight->data};
     }
     flight->cancelled = true;
     if (grip.call) {
@@ -93,6 +98,9 @@ haul__grip haul__flight_grip(haul__flight *flight)
     }
     if (grip.ride) {
         haul__ride_ref(grip.ride);
+    }
+    if (grip.link) {
+        haul__data_link_ref(grip.link);
     }
     return grip;
 }
@@ -113,6 +121,9 @@ void haul__grip_cancel(haul__grip grip)
     }
     if (grip.ride) {
         haul__ride_cancel(grip.ride);
+    }
+    if (grip.link) {
+        haul__data_link_cut(grip.link);
     }
 }
 
@@ -171,6 +182,40 @@ void haul__attempt_end(haul__attempt *attempt)
     grpc_slice_unref(attempt->accept_value);
 }
 
+grpc_slice haul__attempt_write_letter(haul_channel *channel, haul__attempt *attempt, uint64_t id)
+{
+    grpc_op op;
+    haul__attempt_send_metadata(channel, attempt, &op);
+    uint64_t now = haul__clock_ns();
+    bool bounded = attempt->deadline_ns != HAUL__NEVER;
+    uint64_t left = attempt->deadline_ns > now ? attempt->deadline_ns - now : 1;
+    const haul__letter_fields fields = {
+        .id = id,
+        .timeout_ns = bounded ? left : 0,
+        .method = attempt->method->path,
+        .metadata = op.data.send_initial_metadata.metadata,
+        .n_metadata = op.data.send_initial_metadata.count,
+    };
+    grpc_slice letter = haul__letter_write(&fields);
+    grpc_slice_unref(attempt->accept_value);
+    attempt->accept_value = grpc_empty_slice();
+    return letter;
+}
+
+void haul__attempt_give_up(haul__attempt *attempt, bool cancelled)
+{
+    attempt->code = cancelled ? GRPC_STATUS_CANCELLED : GRPC_STATUS_DEADLINE_EXCEEDED;
+    attempt->details =
+        grpc_slice_from_static_string(cancelled ? "the call was cancelled" : "Deadline Exceeded");
+}
+
+bool haul__attempt_is_short(const haul__attempt *attempt)
+{
+    const haul__metadata_list *list = attempt->metadata;
+    return grpc_byte_buffer_length(attempt->request) <= HAUL__LETTER_MAX &&
+           (!list || haul__metadata_bytes(list->items, list->n) <= LETTER_METADATA_MAX);
+}
+
 /* Six operations: three that send, three that receive. */
 static bool start(haul__attempt *attempt, grpc_call *call, const grpc_op ops[6], void *tag)
 {
@@ -221,7 +266,8 @@ void haul__attempt_close(haul_channel *channel, haul__flight *flight, haul__atte
 
 void haul__attempt_run(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    if (haul__trunk_carry(channel, flight, attempt)) {
+    if (haul__direct_carry(channel, flight, attempt) ||
+        haul__trunk_carry(channel, flight, attempt)) {
         return;
     }
     grpc_completion_queue *queue = haul__channel_take_queue(channel);

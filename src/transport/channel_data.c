@@ -23,6 +23,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <shorthaul/v1/data.pb-c.h>
@@ -31,7 +32,7 @@
 #include "transport/deadline.h"
 #include "transport/pack.h"
 
-#define LINKS_MAX 8
+#define LINKS_MAX 16
 
 /* How often a thread that is not getting on looks whether its call has been cancelled or is late. */
 #define LOOK_NS UINT64_C(20000000)
@@ -44,26 +45,23 @@
 #define BUSY_NS    UINT64_C(100000000)
 #define STALLED_NS UINT64_C(10000000000)
 
-/* One connection. */
-struct haul__data_link {
-    haul__data_link *next; /* of the idle ones */
-    uint64_t epoch;
-    int fd;
-};
-
-/* A thread's dealings with a server. */
-typedef struct dealing {
-    haul_channel *channel;
-    haul__flight *flight;
-    uint64_t deadline_ns;
-    uint64_t moved_ns;
-    bool stalled;
-} dealing;
-
-static void close_link(haul__data_link *link)
+void haul__data_link_ref(haul__data_link *link)
 {
-    (void)close(link->fd);
-    free(link);
+    atomic_fetch_add(&link->refs, 1);
+}
+
+static void unref(haul__data_link *link)
+{
+    if (atomic_fetch_sub(&link->refs, 1) == 1) {
+        (void)close(link->reader.fd);
+        free(link);
+    }
+}
+
+void haul__data_link_cut(haul__data_link *link)
+{
+    (void)shutdown(link->reader.fd, SHUT_RDWR);
+    unref(link);
 }
 
 /* Forget the server, and everything that leads to it. */
@@ -82,7 +80,7 @@ static void forget(haul_channel *channel, uint64_t retry_ns)
     (void)pthread_mutex_unlock(&channel->mutex);
     while (idle) {
         haul__data_link *next = idle->next;
-        close_link(idle);
+        unref(idle);
         idle = next;
     }
 }
@@ -113,7 +111,7 @@ void haul__data_give_back(haul_channel *channel, haul__data_link *link, bool cla
     }
     (void)pthread_mutex_unlock(&channel->mutex);
     if (!keep) {
-        close_link(link);
+        unref(link);
     }
 }
 
@@ -140,13 +138,17 @@ static bool read_answer(const haul__attempt *attempt, haul__data_server *out_ser
         out_server->name = r->name;
         memcpy(out_server->client_token, r->client_token.data, HAUL__DATA_TOKEN_BYTES);
         memcpy(out_server->server_token, r->server_token.data, HAUL__DATA_TOKEN_BYTES);
+        out_server->letters = r->letters_token.len == HAUL__DATA_TOKEN_BYTES;
+        if (out_server->letters) {
+            memcpy(out_server->letters_token, r->letters_token.data, HAUL__DATA_TOKEN_BYTES);
+        }
     }
     haul__unpacked_free(message);
     return right;
 }
 
 /* @out_retry_ns: when to ask again, if the answer is none. */
-static bool ask(const dealing *d, haul__data_server *out_server, uint64_t *out_retry_ns)
+static bool ask(const haul__data_dealing *d, haul__data_server *out_server, uint64_t *out_retry_ns)
 {
     haul_channel *channel = d->channel;
     const haul__pack_from from = {.pins = &channel->pins};
@@ -170,9 +172,9 @@ static bool ask(const dealing *d, haul__data_server *out_server, uint64_t *out_r
 
 /* ---- Connecting ---------------------------------------------------------------------------- */
 
-static bool while_wanted(void *ctx, bool moved)
+bool haul__data_while_wanted(void *ctx, bool moved)
 {
-    dealing *d = ctx;
+    haul__data_dealing *d = ctx;
     uint64_t now = haul__clock_ns();
     d->moved_ns = moved ? now : d->moved_ns;
     d->stalled = now - d->moved_ns >= STALL_NS;
@@ -180,31 +182,37 @@ static bool while_wanted(void *ctx, bool moved)
 }
 
 /* Whether both sides are who they should be. */
-static bool greet(dealing *d, const haul__data_link *link, const haul__data_server *server)
+static bool greet(haul__data_dealing *d, const haul__data_link *link,
+                  const haul__data_server *server)
 {
     haul__data_hello hello;
     uint8_t answer[HAUL__DATA_TOKEN_BYTES];
     memcpy(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic));
-    memcpy(hello.token, server->client_token, sizeof(hello.token));
-    return haul__data_send(link->fd, &hello, sizeof(hello), while_wanted, d) &&
-           haul__data_receive(link->fd, answer, sizeof(answer), while_wanted, d) &&
+    memcpy(hello.token, d->letters ? server->letters_token : server->client_token,
+           sizeof(hello.token));
+    return haul__data_send(link->reader.fd, &hello, sizeof(hello), haul__data_while_wanted, d) &&
+           haul__data_receive(link->reader.fd, answer, sizeof(answer), haul__data_while_wanted,
+                              d) &&
            memcmp(answer, server->server_token, sizeof(answer)) == 0;
 }
 
-static haul__data_link *connect_link(dealing *d, const haul__data_server *server, uint64_t epoch)
+static haul__data_link *connect_link(haul__data_dealing *d, const haul__data_server *server,
+                                     uint64_t epoch)
 {
     haul__data_link *link = calloc(1, sizeof(*link));
     if (!link) {
         return NULL;
     }
+    atomic_init(&link->refs, 1);
     link->epoch = epoch;
-    link->fd = haul__data_connect(server->name, LOOK_NS);
-    if (link->fd < 0) {
+    link->letters = d->letters;
+    link->reader.fd = haul__data_connect(server->name, LOOK_NS);
+    if (link->reader.fd < 0) {
         free(link);
         return NULL;
     }
     if (!greet(d, link, server)) {
-        close_link(link);
+        unref(link);
         return NULL;
     }
     return link;
@@ -219,16 +227,22 @@ typedef struct found {
     haul__data_server server;
 } found;
 
-static found look(const dealing *d)
+static found look(const haul__data_dealing *d)
 {
     haul__data_client *data = &d->channel->data;
     found f = {0};
     (void)pthread_mutex_lock(&d->channel->mutex);
     bool room = !d->channel->closing && data->n_links < LINKS_MAX;
-    if (data->idle) {
-        f.link = data->idle;
-        data->idle = f.link->next;
-    } else if (room && (data->known || (!data->asking && haul__clock_ns() >= data->retry_ns))) {
+    bool useful = data->known ? !d->letters || data->server.letters
+                              : !data->asking && haul__clock_ns() >= data->retry_ns;
+    haul__data_link **link = &data->idle;
+    while (*link && (*link)->letters != d->letters) {
+        link = &(*link)->next;
+    }
+    if (*link) {
+        f.link = *link;
+        *link = f.link->next;
+    } else if (room && useful) {
         f.connects = true;
         f.asks = !data->known;
         f.server = data->server;
@@ -241,7 +255,7 @@ static found look(const dealing *d)
 }
 
 /* The server has been asked. */
-static void settle(const dealing *d, const found *f, bool known, uint64_t retry_ns)
+static void settle(const haul__data_dealing *d, const found *f, bool known, uint64_t retry_ns)
 {
     haul__data_client *data = &d->channel->data;
     (void)pthread_mutex_lock(&d->channel->mutex);
@@ -252,23 +266,21 @@ static void settle(const dealing *d, const found *f, bool known, uint64_t retry_
     (void)pthread_mutex_unlock(&d->channel->mutex);
 }
 
-static haul__data_link *take(dealing *d)
+/* Ask if need be, and connect. */
+static haul__data_link *open_link(haul__data_dealing *d, found *f)
 {
-    found f = look(d);
-    if (!f.connects) {
-        return f.link;
-    }
     bool known = true;
-    if (f.asks) {
+    if (f->asks) {
         uint64_t retry_ns;
-        known = ask(d, &f.server, &retry_ns);
-        settle(d, &f, known, retry_ns);
+        known = ask(d, &f->server, &retry_ns);
+        settle(d, f, known, retry_ns);
     }
     d->moved_ns = haul__clock_ns();
-    haul__data_link *link = known ? connect_link(d, &f.server, f.epoch) : NULL;
-    if (known && !link) {
+    bool connects = known && (!d->letters || f->server.letters);
+    haul__data_link *link = connects ? connect_link(d, &f->server, f->epoch) : NULL;
+    if (connects && !link) {
         /* What was just told leads nowhere; what was told long ago may be another server's by now. */
-        forget(d->channel, f.asks ? haul__after_ns(ABSENT_NS) : 0);
+        forget(d->channel, f->asks ? haul__after_ns(ABSENT_NS) : 0);
     }
     if (!link) {
         (void)pthread_mutex_lock(&d->channel->mutex);
@@ -278,17 +290,29 @@ static haul__data_link *take(dealing *d)
     return link;
 }
 
+haul__data_link *haul__data_take(haul__data_dealing *d)
+{
+    found f;
+    haul__data_link *link;
+    do {
+        f = look(d);
+        link = f.connects ? open_link(d, &f) : f.link;
+    } while (!link && f.connects && !f.asks); /* what is known may be out of date */
+    return link;
+}
+
 /* ---- Sending ------------------------------------------------------------------------------- */
 
-static bool upload(dealing *d, const haul__data_link *link, const void *payload, size_t n,
-                   uint64_t *out_id)
+static bool upload(haul__data_dealing *d, const haul__data_link *link, const void *payload,
+                   size_t n, uint64_t *out_id)
 {
     uint8_t head[8];
     uint8_t answer[8];
     haul__data_put_u64(head, n);
-    bool good = haul__data_send(link->fd, head, sizeof(head), while_wanted, d) &&
-                haul__data_send(link->fd, payload, n, while_wanted, d) &&
-                haul__data_receive(link->fd, answer, sizeof(answer), while_wanted, d);
+    bool good =
+        haul__data_send(link->reader.fd, head, sizeof(head), haul__data_while_wanted, d) &&
+        haul__data_send(link->reader.fd, payload, n, haul__data_while_wanted, d) &&
+        haul__data_receive(link->reader.fd, answer, sizeof(answer), haul__data_while_wanted, d);
     *out_id = good ? haul__data_get_u64(answer) : 0;
     return *out_id != 0;
 }
@@ -296,9 +320,9 @@ static bool upload(dealing *d, const haul__data_link *link, const void *payload,
 bool haul__data_upload(haul_channel *channel, haul__flight *flight, uint64_t deadline_ns,
                        haul__data_link **link, const void *payload, size_t n, uint64_t *out_id)
 {
-    dealing d = {.channel = channel, .flight = flight, .deadline_ns = deadline_ns};
+    haul__data_dealing d = {.channel = channel, .flight = flight, .deadline_ns = deadline_ns};
     if (!*link) {
-        *link = take(&d);
+        *link = haul__data_take(&d);
     }
     if (!*link) {
         return false;

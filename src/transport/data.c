@@ -107,6 +107,16 @@ bool haul__data_receive(int fd, void *data, size_t n, haul__data_patience patien
     return move(fd, NULL, data, n, patience, ctx);
 }
 
+bool haul__data_tokens_equal(const uint8_t a[HAUL__DATA_TOKEN_BYTES],
+                             const uint8_t b[HAUL__DATA_TOKEN_BYTES])
+{
+    unsigned differing = 0;
+    for (size_t i = 0; i < HAUL__DATA_TOKEN_BYTES; i++) {
+        differing |= (unsigned)(a[i] ^ b[i]);
+    }
+    return differing == 0;
+}
+
 void haul__data_put_u64(uint8_t bytes[8], uint64_t value)
 {
     for (unsigned i = 0; i < 8; i++) {

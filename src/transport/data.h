@@ -41,6 +41,10 @@ typedef bool (*haul__data_patience)(void *ctx, bool moved);
 bool haul__data_send(int fd, const void *data, size_t n, haul__data_patience patience, void *ctx);
 bool haul__data_receive(int fd, void *data, size_t n, haul__data_patience patience, void *ctx);
 
+/* In the same time wherever they differ. */
+bool haul__data_tokens_equal(const uint8_t a[HAUL__DATA_TOKEN_BYTES],
+                             const uint8_t b[HAUL__DATA_TOKEN_BYTES]);
+
 /* Eight bytes for @value, and back. */
 void haul__data_put_u64(uint8_t bytes[8], uint64_t value);
 uint64_t haul__data_get_u64(const uint8_t bytes[8]);

@@ -50,8 +50,7 @@ static haul__outgoing_letter *take_first(haul__outbox *outbox)
     return letter;
 }
 
-/* Append what is left of @letter, or a part of it, to the message. True: that was the last one. */
-static bool write_part(haul__outgoing_letter *letter, grpc_slice_buffer *message)
+bool haul__outgoing_letter_part(haul__outgoing_letter *letter, grpc_slice_buffer *message)
 {
     uint8_t head[HAUL__LETTER_HEAD_MAX];
     uint8_t message_head[HAUL__LETTER_HEAD_MAX];
@@ -89,7 +88,7 @@ static void collect(haul__outbox *outbox, grpc_slice_buffer *message)
     const size_t enough = HAUL__TRUNK_MESSAGE_MAX / 2; /* with one more letter it still fits */
     for (unsigned i = 0; i < BATCH_LETTERS && outbox->first && message->length < enough; i++) {
         haul__outgoing_letter *letter = take_first(outbox);
-        if (write_part(letter, message)) {
+        if (haul__outgoing_letter_part(letter, message)) {
             letter->next = outbox->leaving;
             outbox->leaving = letter;
         } else {

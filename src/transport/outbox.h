@@ -25,6 +25,10 @@ typedef struct haul__outgoing_letter {
     void (*over)(struct haul__outgoing_letter *letter, bool ok);
 } haul__outgoing_letter;
 
+/* Append what is left of @letter, or a part of it, to a message. True: that was the last one, and its
+ * fields are gone. */
+bool haul__outgoing_letter_part(haul__outgoing_letter *letter, grpc_slice_buffer *message);
+
 typedef struct haul__outbox {
     grpc_call *call; /* borrowed, as are the next two */
     void *tag;       /* the event of a message that has been written */

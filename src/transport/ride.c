@@ -18,7 +18,7 @@ void haul__ride_unref(haul__ride *ride)
     }
     haul__trunk *trunk = ride->trunk;
     grpc_slice_buffer_destroy(&ride->request);
-    grpc_slice_buffer_destroy(&ride->parts);
+    haul__incoming_answer_fini(&ride->answer);
     (void)pthread_cond_destroy(&ride->changed);
     haul__block_give_back(trunk->channel->place, ride);
     haul__trunk_unref(trunk);
@@ -44,7 +44,7 @@ haul__ride *haul__ride_create(haul__trunk *trunk)
         return NULL;
     }
     grpc_slice_buffer_init(&ride->request);
-    grpc_slice_buffer_init(&ride->parts);
+    haul__incoming_answer_init(&ride->answer);
     atomic_init(&ride->refs, 1);
     atomic_fetch_add(&trunk->refs, 1);
     return ride;

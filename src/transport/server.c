@@ -148,7 +148,7 @@ haul_status haul_server_create(const haul_server_opts *opts, haul_server **out_s
         status = haul__server_add(server, &server->lane, true, err);
     }
     if (status == HAUL_OK && !o.no_data_connections) {
-        server->data = haul__data_host_create(server->place, o.max_message_bytes);
+        server->data = haul__data_host_create(server, o.max_message_bytes);
         status = server->data ? haul__server_add(server, &server->data->service, false, err)
                               : HAUL_NOMEM;
     }
@@ -242,6 +242,7 @@ static void remove_socket_files(haul_server *server)
 static void end_calls(haul_server *server, uint64_t grace_ns)
 {
     uint64_t until = haul__after_ns(grace_ns);
+    haul__data_host_drain(server->data);
     haul__server_end_trunks(server);
     (void)pthread_mutex_lock(&server->mutex);
     bool in_time = true;
@@ -249,6 +250,7 @@ static void end_calls(haul_server *server, uint64_t grace_ns)
         in_time = haul__cond_wait_until(&server->changed, &server->mutex, until);
     }
     (void)pthread_mutex_unlock(&server->mutex);
+    haul__data_host_cut(server->data);
     /* Also closes the connections; left to themselves, idle clients would take seconds. */
     grpc_server_cancel_all_calls(server->grpc);
     (void)pthread_mutex_lock(&server->mutex);

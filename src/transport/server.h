@@ -198,6 +198,7 @@ typedef struct haul__carrier haul__carrier;
 /* What a call has beyond others if it has come over a trunk. */
 typedef struct haul__carried {
     haul__carrier *carrier; /* NULL: it has not */
+    haul__data_conn *conn;  /* on which it came instead of the trunk's stream; NULL: on that */
     haul_call *next;        /* of the carrier's */
     haul_call **link;
     haul__ready ready;
@@ -271,6 +272,9 @@ struct haul_call {
 /* What each thread runs until the queue is shut down. */
 void *haul__server_thread(void *server);
 
+/* Run the handler of a call, and what goes with it, in this thread. */
+void haul__serve(haul_call *call);
+
 /* Ask gRPC for one call of each method. Failures: HAUL_NOMEM, HAUL_SYSTEM. */
 HAUL_MUST_CHECK haul_status haul__server_request_all(haul_server *server);
 
@@ -313,6 +317,29 @@ grpc_call *haul__carrier_stream(const haul_call *call);
 
 /* The call ends: it is none of its trunk's any more. */
 void haul__carrier_leave(haul_call *call);
+
+/* ---- server_direct.c ---- */
+
+/* A frame of letters has been announced on @conn: read it, and serve the call in it. False: the connection
+ * is of no use any more. */
+bool haul__direct_serve(haul__data_conn *conn, uint64_t number);
+
+/* The call of @conn has been answered by @letter. */
+void haul__direct_answer(haul__data_conn *conn, haul__outgoing_letter *letter);
+
+/* Whether the client of @conn has hung up. While its call is not answered. */
+bool haul__direct_is_gone(const haul__data_conn *conn);
+
+/* ---- server_trunk.c ---- */
+
+/* The token for connections that belong to the trunk of @call; false: it has come on none. */
+bool haul__carrier_token(haul_call *call, uint8_t out_token[HAUL__DATA_TOKEN_BYTES]);
+
+/* The trunk that has told that token, with a reference, for haul__carrier_unref(); NULL: none. */
+haul__carrier *haul__carrier_find(haul_server *server, const uint8_t token[HAUL__DATA_TOKEN_BYTES]);
+
+/* Drop a reference; the last one frees. */
+void haul__carrier_unref(haul__carrier *carrier);
 
 /* ---- server.c ---- */
 

@@ -31,9 +31,20 @@ static void on_note_over(haul__outgoing_letter *letter, bool ok)
     haul__carrier_unref(carrier);
 }
 
+/* While the letters of one message are looked at. */
+typedef struct reading {
+    haul__carrier *carrier;
+    haul__data_conn *conn; /* that it came on; NULL: the stream */
+    haul_call *call;       /* and asked for, in the first case */
+    bool noted;            /* or was answered instead */
+    grpc_slice frame;
+    bool broken; /* the client does what it must not */
+} reading;
+
 /* Answer a call that has not been begun. */
-static void send_note(haul__carrier *carrier, const haul__letter_fields *fields)
+static void send_note(reading *in, const haul__letter_fields *fields)
 {
+    haul__carrier *carrier = in->carrier;
     _Static_assert(sizeof(note) <= HAUL__BLOCK_BYTES, "a note fits into a block");
     note *n = haul__block_take(carrier->server->place);
     if (!n) {
@@ -44,7 +55,12 @@ static void send_note(haul__carrier *carrier, const haul__letter_fields *fields)
     n->letter = (haul__outgoing_letter){.id = fields->id, .fields = haul__letter_write(fields)};
     n->letter.over = on_note_over;
     atomic_fetch_add(&carrier->refs, 1);
-    haul__outbox_post(&carrier->outbox, &n->letter);
+    if (in->conn) {
+        in->noted = true;
+        haul__direct_answer(in->conn, &n->letter);
+    } else {
+        haul__outbox_post(&carrier->outbox, &n->letter);
+    }
 }
 
 static haul__method *find_method(const haul_server *server, grpc_slice path)
@@ -72,11 +88,13 @@ typedef enum entry {
     TOO_LATE  /* it is being told that no more are begun */
 } entry;
 
-static entry enter_carrier(haul__carrier *carrier, haul_call *call)
+static entry enter_carrier(const reading *in, haul_call *call)
 {
+    haul__carrier *carrier = in->carrier;
     (void)pthread_mutex_lock(&carrier->mutex);
     bool room = carrier->n_calls < (size_t)CALLS_SLACK * carrier->server->max_calls;
-    entry how = carrier->finished ? TOO_LATE : room ? ENTERED : TOO_MANY;
+    bool late = carrier->finished || (in->conn && carrier->closed);
+    entry how = late ? TOO_LATE : room ? ENTERED : TOO_MANY;
     if (how == ENTERED) {
         call->carried.next = carrier->calls;
         call->carried.link = &carrier->calls;
@@ -108,13 +126,6 @@ void haul__carrier_leave(haul_call *call)
     haul__carrier_unref(carrier);
 }
 
-/* While the letters of one message are looked at. */
-typedef struct reading {
-    haul__carrier *carrier;
-    grpc_slice frame;
-    bool broken; /* the client does what it must not */
-} reading;
-
 static void cancel(haul__carrier *carrier, uint64_t id)
 {
     (void)pthread_mutex_lock(&carrier->mutex);
@@ -133,6 +144,7 @@ static void fill(haul_call *call, haul__letter *letter, const reading *in)
     grpc_call_ref(in->carrier->grpc);
     call->grpc = in->carrier->grpc;
     call->carried.carrier = in->carrier;
+    call->carried.conn = in->conn;
     call->carried.frame = grpc_slice_ref(in->frame);
     call->carried.letter.id = letter->id;
     haul__letter_metadata_move(&call->carried.metadata, &letter->initial);
@@ -146,21 +158,29 @@ static void begin(reading *in, haul__letter *letter)
     haul_server *server = in->carrier->server;
     if (!enter_server(server)) {
         const haul__letter_fields unbegun = {.id = letter->id, .unbegun = true};
-        send_note(in->carrier, &unbegun);
+        send_note(in, &unbegun);
         return;
     }
     haul_call *call = haul__call_create(server, find_method(server, letter->method));
-    entry how = call ? enter_carrier(in->carrier, call) : TOO_MANY;
+    entry how = call ? enter_carrier(in, call) : TOO_MANY;
     if (how == ENTERED) {
         fill(call, letter, in);
-        haul__ready_call(server, call);
+        if (in->conn) {
+            in->call = call;
+        } else {
+            haul__ready_call(server, call);
+        }
         return;
+    }
+    if (how == TOO_LATE && in->conn) {
+        const haul__letter_fields unbegun = {.id = letter->id, .unbegun = true};
+        send_note(in, &unbegun);
     }
     if (how == TOO_MANY) {
         const haul__letter_fields refused = {.id = letter->id,
                                              .status = GRPC_STATUS_RESOURCE_EXHAUSTED};
         in->broken |= call != NULL;
-        send_note(in->carrier, &refused);
+        send_note(in, &refused);
     }
     if (call) {
         haul__call_discard(call);
@@ -171,7 +191,9 @@ static void begin(reading *in, haul__letter *letter)
 static void on_letter(void *ctx, haul__letter *letter)
 {
     reading *in = ctx;
-    if (letter->cancelled) {
+    if (in->conn && (letter->cancelled || in->call || in->noted)) {
+        in->broken = true;
+    } else if (letter->cancelled) {
         cancel(in->carrier, letter->id);
     } else if (!in->broken) {
         begin(in, letter);
@@ -182,6 +204,19 @@ bool haul__carrier_read(haul__carrier *carrier, grpc_slice frame)
 {
     reading in = {.carrier = carrier, .frame = frame};
     return haul__letters_read(frame, on_letter, &in, NULL) && !in.broken;
+}
+
+bool haul__carrier_read_direct(haul__carrier *carrier, grpc_slice frame, haul__data_conn *conn,
+                               bool *out_answered)
+{
+    reading in = {.carrier = carrier, .frame = frame, .conn = conn};
+    bool good = haul__letters_read(frame, on_letter, &in, NULL) && !in.broken;
+    *out_answered = in.call || in.noted;
+    if (in.call) {
+        haul__count(&carrier->server->counters.n_direct);
+        haul__serve(in.call);
+    }
+    return good && *out_answered;
 }
 
 /* ---- Answers ------------------------------------------------------------------------------- */
@@ -220,5 +255,9 @@ void haul__carrier_answer(haul_call *call, grpc_status_code code, const grpc_sli
     letter->body = call->answer_bytes ? &call->answer_bytes->data.raw.slice_buffer : NULL;
     letter->over = on_answer_over;
     atomic_fetch_add(&call->refs, 1);
-    haul__outbox_post(&call->carried.carrier->outbox, letter);
+    if (call->carried.conn) {
+        haul__direct_answer(call->carried.conn, letter);
+    } else {
+        haul__outbox_post(&call->carried.carrier->outbox, letter);
+    }
 }

@@ -29,7 +29,6 @@
 #include "transport/server.h"
 
 #define CONNS_MAX   64
-#define STACK_BYTES ((size_t)256 << 10)
 #define BREATHER_MS 100 /* where the process has no descriptor left */
 
 /* ---- Accepting ----------------------------------------------------------------------------- */
@@ -37,7 +36,9 @@
 static void end_conn(haul__data_conn *conn)
 {
     (void)pthread_join(conn->thread, NULL);
-    (void)close(conn->fd);
+    (void)close(conn->reader.fd);
+    (void)pthread_cond_destroy(&conn->answered);
+    (void)pthread_mutex_destroy(&conn->mutex);
     free(conn);
 }
 
@@ -57,27 +58,16 @@ static void reap_conns(haul__data_host *host)
     }
 }
 
-/* Threads here inherit that all signals are blocked: those are for the application's own. */
-static int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-    pthread_attr_t attr;
-    int failed = pthread_attr_init(&attr);
-    if (failed != 0) {
-        return failed;
-    }
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    failed = pthread_create(thread, &attr, run, arg);
-    (void)pthread_attr_destroy(&attr);
-    return failed;
-}
-
-/* Takes @fd. */
+/* Threads here inherit that all signals are blocked, for those are the application's own threads'. Handlers run
+ * in them, so their stacks are as large as any. Takes @fd. */
 static void add_conn(haul__data_host *host, int fd)
 {
     haul__data_conn *conn = host->n_conns < CONNS_MAX ? calloc(1, sizeof(*conn)) : NULL;
     if (conn) {
-        *conn = (haul__data_conn){.next = host->conns, .host = host, .fd = fd};
-        if (start_thread(&conn->thread, haul__data_conn_thread, conn) == 0) {
+        *conn = (haul__data_conn){.next = host->conns, .host = host, .reader.fd = fd};
+        (void)pthread_mutex_init(&conn->mutex, NULL);
+        (void)pthread_cond_init(&conn->answered, NULL);
+        if (pthread_create(&conn->thread, NULL, haul__data_conn_thread, conn) == 0) {
             host->conns = conn;
             host->n_conns++;
             return;
@@ -116,7 +106,7 @@ static bool start(haul__data_host *host)
     if (host->listener < 0) {
         return false;
     }
-    if (start_thread(&host->thread, accept_all, host) != 0) {
+    if (pthread_create(&host->thread, NULL, accept_all, host) != 0) {
         (void)close(host->listener);
         return false;
     }
@@ -127,17 +117,19 @@ static bool open_host(haul__data_host *host)
 {
     (void)pthread_mutex_lock(&host->mutex);
     haul__data_phase found = host->phase;
-    if (found == HAUL__DATA_CLOSED) {
+    bool opens = found == HAUL__DATA_CLOSED && !host->draining;
+    if (opens) {
         host->phase = HAUL__DATA_OPENING;
     }
     (void)pthread_mutex_unlock(&host->mutex);
-    if (found != HAUL__DATA_CLOSED) {
+    if (!opens) {
         return found == HAUL__DATA_OPEN;
     }
     bool opened = start(host);
     (void)pthread_mutex_lock(&host->mutex);
     host->phase = opened ? HAUL__DATA_OPEN : HAUL__DATA_CLOSED;
     (void)pthread_mutex_unlock(&host->mutex);
+    (void)pthread_cond_signal(&host->opened);
     return opened;
 }
 
@@ -152,51 +144,116 @@ static void invoke(ProtobufCService *service, unsigned method_index, const Proto
         return;
     }
     Shorthaul__V1__OpenDataResponse response = SHORTHAUL__V1__OPEN_DATA_RESPONSE__INIT;
+    uint8_t letters_token[HAUL__DATA_TOKEN_BYTES];
     response.name = host->name;
     response.client_token = (ProtobufCBinaryData){HAUL__DATA_TOKEN_BYTES, host->client_token};
+    if (host->n_handlers_max > 0 && haul__carrier_token(closure_data, letters_token)) {
+        response.letters_token = (ProtobufCBinaryData){HAUL__DATA_TOKEN_BYTES, letters_token};
+    }
     response.server_token = (ProtobufCBinaryData){HAUL__DATA_TOKEN_BYTES, host->server_token};
     closure(&response.base, closure_data);
 }
 
-haul__data_host *haul__data_host_create(haul__place *place, size_t max_bytes)
+haul__data_host *haul__data_host_create(haul_server *server, size_t max_bytes)
 {
     haul__data_host *host = calloc(1, sizeof(*host));
     if (host) {
         host->service = (ProtobufCService){.descriptor = &shorthaul__v1__data_service__descriptor,
                                            .invoke = invoke};
-        host->place = place;
+        host->server = server;
+        host->place = server->place;
         host->max_bytes = max_bytes;
+        /* A server with one thread may rely on its handlers running one after the other. */
+        host->n_handlers_max = server->n_threads > 1 ? server->n_threads : 0;
         (void)pthread_mutex_init(&host->mutex, NULL);
+        (void)pthread_cond_init(&host->opened, NULL);
+        (void)pthread_cond_init(&host->handler_done, NULL);
     }
     return host;
 }
 
+static void shut_down(haul__data_host *host, int how)
+{
+    for (haul__data_conn *conn = host->conns; conn; conn = conn->next) {
+        (void)shutdown(conn->reader.fd, how);
+    }
+}
+
+/* Nobody opens it any more; whether it was open. */
+static bool take_open(haul__data_host *host)
+{
+    (void)pthread_mutex_lock(&host->mutex);
+    host->draining = true;
+    while (host->phase == HAUL__DATA_OPENING) {
+        (void)pthread_cond_wait(&host->opened, &host->mutex);
+    }
+    bool open = host->phase == HAUL__DATA_OPEN;
+    host->phase = HAUL__DATA_CLOSED;
+    (void)pthread_mutex_unlock(&host->mutex);
+    return open;
+}
+
+/* What has been sent before is still read, and sending fails from now on: so a client knows which of its
+ * calls have not been begun. */
+void haul__data_host_drain(haul__data_host *host)
+{
+    if (host && take_open(host)) {
+        atomic_store(&host->stopping, true);
+        (void)shutdown(host->listener, SHUT_RDWR);
+        (void)pthread_join(host->thread, NULL);
+        (void)close(host->listener);
+        shut_down(host, SHUT_RD);
+    }
+}
+
+void haul__data_host_cut(haul__data_host *host)
+{
+    if (host) {
+        shut_down(host, SHUT_RDWR);
+    }
+}
+
 void haul__data_host_stop(haul__data_host *host)
 {
-    if (!host || host->phase != HAUL__DATA_OPEN) {
-        return;
-    }
-    atomic_store(&host->stopping, true);
-    (void)shutdown(host->listener, SHUT_RDWR);
-    (void)pthread_join(host->thread, NULL);
-    (void)close(host->listener);
-    for (haul__data_conn *conn = host->conns; conn; conn = conn->next) {
-        (void)shutdown(conn->fd, SHUT_RDWR);
-    }
-    while (host->conns) {
+    haul__data_host_drain(host);
+    haul__data_host_cut(host);
+    while (host && host->conns) {
         haul__data_conn *conn = host->conns;
         host->conns = conn->next;
         end_conn(conn);
     }
-    host->n_conns = 0;
-    host->phase = HAUL__DATA_CLOSED;
 }
 
 void haul__data_host_free(haul__data_host *host)
 {
     if (host) {
+        (void)pthread_cond_destroy(&host->handler_done);
+        (void)pthread_cond_destroy(&host->opened);
         (void)pthread_mutex_destroy(&host->mutex);
         free(host);
+    }
+}
+
+void haul__data_host_enter(haul__data_host *host)
+{
+    (void)pthread_mutex_lock(&host->mutex);
+    host->n_waiting++;
+    while (host->n_handlers == host->n_handlers_max) {
+        (void)pthread_cond_wait(&host->handler_done, &host->mutex);
+    }
+    host->n_waiting--;
+    host->n_handlers++;
+    (void)pthread_mutex_unlock(&host->mutex);
+}
+
+void haul__data_host_leave(haul__data_host *host)
+{
+    (void)pthread_mutex_lock(&host->mutex);
+    host->n_handlers--;
+    bool waited_for = host->n_waiting > 0;
+    (void)pthread_mutex_unlock(&host->mutex);
+    if (waited_for) {
+        (void)pthread_cond_signal(&host->handler_done);
     }
 }
 

@@ -8,9 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include <protobuf-c/protobuf-c.h>
+#include <shorthaul/transport.h>
 
-#include "transport/data.h"
+#include "transport/data_frame.h"
 #include "transport/place.h"
 
 typedef struct haul__data_host haul__data_host;
@@ -19,9 +19,15 @@ typedef struct haul__data_host haul__data_host;
 typedef struct haul__data_conn {
     struct haul__data_conn *next; /* of the accepting thread's */
     haul__data_host *host;
-    int fd;
     pthread_t thread;
-    atomic_bool done; /* the thread is about to end */
+    atomic_bool done;              /* the thread is about to end */
+    struct haul__carrier *carrier; /* the trunk that it belongs to, with a reference; NULL: none */
+    haul__data_reader reader;      /* the thread's, and the descriptor */
+
+    /* The answer to the call that is being served, if it has come. */
+    pthread_mutex_t mutex;
+    pthread_cond_t answered;
+    struct haul__outgoing_letter *letter;
 
     /* Under the host's mutex. */
     unsigned n_unclaimed;
@@ -48,30 +54,48 @@ typedef enum haul__data_phase {
 struct haul__data_host {
     /* Constant; what only matters while it is open, from then on. */
     ProtobufCService service;
+    haul_server *server;
     haul__place *place;
-    size_t max_bytes; /* of what is unclaimed on one connection; 0 = no bound */
+    unsigned n_handlers_max; /* that may run in connections' threads at a time; 0: none do */
+    size_t max_bytes;        /* of what is unclaimed on one connection; 0 = no bound */
     uint64_t name;
     uint8_t client_token[HAUL__DATA_TOKEN_BYTES];
     uint8_t server_token[HAUL__DATA_TOKEN_BYTES];
     int listener;
     pthread_t thread;
     atomic_bool stopping;
+    atomic_bool awake; /* some connection's thread looks for what comes without sleeping */
 
     haul__data_conn *conns; /* the accepting thread's, and when it has ended the stopping one's */
     unsigned n_conns;
 
     pthread_mutex_t mutex; /* the following; never held across a system call */
     haul__data_phase phase;
+    bool draining; /* nobody opens it any more */
+    pthread_cond_t opened;
     haul__transfer *transfers; /* unclaimed */
+    unsigned n_handlers;
+    unsigned n_waiting; /* to run one */
+    pthread_cond_t handler_done;
 };
 
 /* ---- server_data.c ---- */
 
-/* @place is borrowed. NULL without memory. */
-haul__data_host *haul__data_host_create(haul__place *place, size_t max_bytes);
+/* Of a server that has its place and its threads counted. @max_bytes: of a message. NULL without memory. */
+haul__data_host *haul__data_host_create(haul_server *server, size_t max_bytes);
 
-/* End all connections and their threads. What has been claimed stays. NULL is allowed. */
+/*
+ * The server is being stopped: take no more connections, and end each when its client's last word has been
+ * answered; end those that are left, whatever happens on them; and wait until their threads have ended. In this
+ * order. What has been claimed stays. NULL is allowed.
+ */
+void haul__data_host_drain(haul__data_host *host);
+void haul__data_host_cut(haul__data_host *host);
 void haul__data_host_stop(haul__data_host *host);
+
+/* Around a handler that runs in a connection's thread. */
+void haul__data_host_enter(haul__data_host *host);
+void haul__data_host_leave(haul__data_host *host);
 
 /* Once stopped. NULL is allowed. */
 void haul__data_host_free(haul__data_host *host);

@@ -12,7 +12,7 @@
  * inline. If the server dies the room is reaped with its other buffers.
  */
 
-#include "transport/server_data.h"
+#include "transport/server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,33 +21,48 @@
 
 #include "transport/deadline.h"
 
-#define LOOK_NS UINT64_C(10000000000)
+#define LOOK_NS UINT64_C(1000000000)
 
-/* A connection that has brought nothing for a look is given up. */
+/* A connection that has brought nothing for so many looks is given up. */
+#define LOOKS_MAX 10
+
+/* In the middle of something: how long nothing has moved is counted in @ctx. */
 static bool while_it_moves(void *ctx, bool moved)
 {
-    (void)ctx;
-    return moved;
+    unsigned *looks = ctx;
+    *looks = moved ? 0 : *looks + 1;
+    return *looks < LOOKS_MAX;
 }
 
-static bool are_equal(const uint8_t *a, const uint8_t *b, size_t n)
+/* Receive what must follow, straight to @to but for what has been read ahead. */
+static bool receive(haul__data_conn *conn, void *to, size_t n)
 {
-    unsigned differing = 0;
-    for (size_t i = 0; i < n; i++) { /* in the same time wherever they differ */
-        differing |= (unsigned)(a[i] ^ b[i]);
-    }
-    return differing == 0;
+    unsigned looks = 0;
+    return haul__data_read(&conn->reader, to, n, while_it_moves, &looks);
 }
 
-static bool greet(const haul__data_conn *conn)
+static bool send_all(const haul__data_conn *conn, const void *bytes, size_t n)
+{
+    unsigned looks = 0;
+    return haul__data_send(conn->reader.fd, bytes, n, while_it_moves, &looks);
+}
+
+/* Whether the client has been told to come here, and by which trunk. */
+static bool greet(haul__data_conn *conn)
 {
     const haul__data_host *host = conn->host;
     haul__data_hello hello;
-    return haul__data_receive(conn->fd, &hello, sizeof(hello), while_it_moves, NULL) &&
-           memcmp(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic)) == 0 &&
-           are_equal(hello.token, host->client_token, sizeof(hello.token)) &&
-           haul__data_send(conn->fd, host->server_token, sizeof(host->server_token), while_it_moves,
-                           NULL);
+    if (!receive(conn, &hello, sizeof(hello)) ||
+        memcmp(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic)) != 0) {
+        return false;
+    }
+    if (!haul__data_tokens_equal(hello.token, host->client_token)) {
+        conn->carrier = haul__carrier_find(host->server, hello.token);
+        if (!conn->carrier) {
+            return false;
+        }
+    }
+    return send_all(conn, host->server_token, sizeof(host->server_token));
 }
 
 /* Let go of what has come on @conn and is in no call. */
@@ -74,10 +89,31 @@ static void drop_unclaimed(haul__data_conn *conn)
 }
 
 /* Between payloads a connection may be idle for as long as it likes. */
-static bool while_wanted(void *ctx, bool moved)
+typedef struct idling {
+    haul__data_conn *conn;
+    uint64_t busy_until_ns;
+    bool awake;
+    unsigned looks;
+} idling;
+
+static void fall_asleep(idling *i)
 {
-    if (!moved) {
-        drop_unclaimed(ctx);
+    if (i->awake) {
+        i->awake = false;
+        i->conn->reader.flags = 0;
+        atomic_store(&i->conn->host->awake, false);
+    }
+}
+
+static bool while_idle(void *ctx, bool moved)
+{
+    idling *i = ctx;
+    if (i->awake) {
+        if (haul__clock_ns() >= i->busy_until_ns) {
+            fall_asleep(i);
+        }
+    } else if (!moved && ++i->looks == LOOKS_MAX) {
+        drop_unclaimed(i->conn);
     }
     return true;
 }
@@ -101,11 +137,11 @@ static uint64_t draw_id(void)
     return getrandom(&id, sizeof(id), 0) == (ssize_t)sizeof(id) ? id : 0;
 }
 
-static bool fill(const haul__data_conn *conn, haul__transfer *t)
+static bool fill(haul__data_conn *conn, haul__transfer *t)
 {
     t->id = draw_id();
     return t->id != 0 && haul__room_take(conn->host->place, t->len, true, &t->room) == HAUL_OK &&
-           haul__data_receive(conn->fd, t->room.data, t->len, while_it_moves, NULL) &&
+           receive(conn, t->room.data, t->len) &&
            haul__room_seal(&t->room, t->len, &t->view) == HAUL_OK;
 }
 
@@ -122,13 +158,8 @@ static void show(haul__data_conn *conn, haul__transfer *t)
     (void)pthread_mutex_unlock(&host->mutex);
 }
 
-static bool take_one(haul__data_conn *conn)
+static bool take_transfer(haul__data_conn *conn, uint64_t len)
 {
-    uint8_t head[8];
-    if (!haul__data_receive(conn->fd, head, sizeof(head), while_wanted, conn)) {
-        return false;
-    }
-    uint64_t len = haul__data_get_u64(head);
     haul__transfer *t = may_come(conn, len) ? calloc(1, sizeof(*t)) : NULL;
     if (!t) {
         return false;
@@ -141,19 +172,49 @@ static bool take_one(haul__data_conn *conn)
     uint8_t answer[8];
     haul__data_put_u64(answer, t->id);
     show(conn, t);
-    return haul__data_send(conn->fd, answer, sizeof(answer), while_it_moves, NULL);
+    return send_all(conn, answer, sizeof(answer));
+}
+
+/* Awake for a while, if the server is to be; one thread at a time, for the others need the core. */
+static bool wait_for_number(haul__data_conn *conn, uint8_t bytes[8])
+{
+    haul__data_host *host = conn->host;
+    idling idle = {.conn = conn};
+    idle.awake = host->server->busy_poll_ns > 0 && !atomic_exchange(&host->awake, true);
+    if (idle.awake) {
+        idle.busy_until_ns = haul__after_ns(host->server->busy_poll_ns);
+        conn->reader.flags = MSG_DONTWAIT;
+    }
+    bool come = haul__data_read(&conn->reader, bytes, 8, while_idle, &idle);
+    fall_asleep(&idle);
+    return come;
+}
+
+/* Everything begins with a number. */
+static bool take_one(haul__data_conn *conn)
+{
+    uint8_t bytes[8];
+    if (!wait_for_number(conn, bytes)) {
+        return false;
+    }
+    uint64_t number = haul__data_get_u64(bytes);
+    return number & HAUL__DATA_LETTERS ? haul__direct_serve(conn, number)
+                                       : take_transfer(conn, number);
 }
 
 void *haul__data_conn_thread(void *ctx)
 {
     haul__data_conn *conn = ctx;
-    haul__data_set_look(conn->fd, LOOK_NS);
+    haul__data_set_look(conn->reader.fd, LOOK_NS);
     if (greet(conn)) {
         while (take_one(conn)) {
         }
     }
     drop_unclaimed(conn);
-    (void)shutdown(conn->fd, SHUT_RDWR); /* it is closed by who joins this thread */
+    (void)shutdown(conn->reader.fd, SHUT_RDWR); /* it is closed by who joins this thread */
+    if (conn->carrier) {
+        haul__carrier_unref(conn->carrier);
+    }
     atomic_store(&conn->done, true);
     return NULL;
 }

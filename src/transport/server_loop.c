@@ -95,8 +95,7 @@ static void learn(haul__method *method, uint64_t took)
     atomic_store_explicit(&method->typical_ns, typical, memory_order_relaxed);
 }
 
-/* Run the handler, and what goes with it. */
-static void serve(haul_call *call)
+void haul__serve(haul_call *call)
 {
     haul_server *server = call->server;
     haul__method *method = call->method;
@@ -129,11 +128,11 @@ static bool lead_through(haul_call *call, size_t n_calls)
     haul_server *server = call->server;
     if (is_brief(server, call->method, n_calls)) {
         uint64_t run = haul__lead_begin_run(&server->lead);
-        serve(call);
+        haul__serve(call);
         return haul__lead_end_run(&server->lead, run);
     }
     haul__lead_pass(&server->lead);
-    serve(call);
+    haul__serve(call);
     return false;
 }
 

@@ -19,6 +19,9 @@
  * into gRPC and no handler.
  */
 
+#include <string.h>
+#include <sys/random.h>
+
 #include "transport/carrier.h"
 #include "transport/deadline.h"
 #include "transport/grpc_args.h"
@@ -234,21 +237,61 @@ haul_status haul__server_request_trunk(haul_server *server)
     return HAUL_OK;
 }
 
+/* A reference, unless the carrier is about to be freed. */
+static bool try_ref(haul__carrier *carrier)
+{
+    unsigned refs = atomic_load(&carrier->refs);
+    while (refs > 0 && !atomic_compare_exchange_weak(&carrier->refs, &refs, refs + 1)) {
+    }
+    return refs > 0;
+}
+
 /* With the server's lock: a carrier that has not been told, with a reference; NULL: there is none. */
 static haul__carrier *find_untold(const haul_server *server)
 {
     for (haul__carrier *carrier = server->carriers; carrier; carrier = carrier->next) {
-        unsigned refs = atomic_load(&carrier->refs);
-        bool told = carrier->told;
-        while (!told && refs > 0 &&
-               !atomic_compare_exchange_weak(&carrier->refs, &refs, refs + 1)) {
-        }
-        if (!told && refs > 0) {
+        if (!carrier->told && try_ref(carrier)) {
             carrier->told = true;
             return carrier;
         }
     }
     return NULL;
+}
+
+bool haul__carrier_token(haul_call *call, uint8_t out_token[HAUL__DATA_TOKEN_BYTES])
+{
+    haul__carrier *carrier = call->carried.carrier;
+    uint8_t drawn[HAUL__DATA_TOKEN_BYTES];
+    if (!carrier || getrandom(drawn, sizeof(drawn), 0) != (ssize_t)sizeof(drawn)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&carrier->mutex);
+    if (!carrier->has_token) {
+        memcpy(carrier->token, drawn, sizeof(drawn));
+        carrier->has_token = true;
+    }
+    memcpy(out_token, carrier->token, sizeof(drawn));
+    (void)pthread_mutex_unlock(&carrier->mutex);
+    return true;
+}
+
+static bool has_told(haul__carrier *carrier, const uint8_t token[HAUL__DATA_TOKEN_BYTES])
+{
+    (void)pthread_mutex_lock(&carrier->mutex);
+    bool told = carrier->has_token && haul__data_tokens_equal(carrier->token, token);
+    (void)pthread_mutex_unlock(&carrier->mutex);
+    return told;
+}
+
+haul__carrier *haul__carrier_find(haul_server *server, const uint8_t token[HAUL__DATA_TOKEN_BYTES])
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    haul__carrier *found = server->carriers;
+    while (found && !(has_told(found, token) && try_ref(found))) {
+        found = found->next;
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+    return found;
 }
 
 void haul__server_end_trunks(haul_server *server)

@@ -62,7 +62,7 @@ static haul_traffic read_traffic(const haul__traffic *traffic)
     .n_calls = read_one(&(c)->n_calls), .n_failed = read_one(&(c)->n_failed),                      \
     .requests = read_traffic(&(c)->requests), .answers = read_traffic(&(c)->answers),              \
     .n_copied = read_one(&(c)->n_copied), .n_exhausted = read_one(&(c)->n_exhausted),              \
-    .n_transferred = read_one(&(c)->n_transferred)
+    .n_transferred = read_one(&(c)->n_transferred), .n_direct = read_one(&(c)->n_direct)
 
 haul_status haul_channel_get_stats(haul_channel *channel, haul_channel_stats *out)
 {

@@ -24,6 +24,7 @@ typedef struct haul__counters {
     haul__traffic answers;
     _Atomic uint64_t n_copied;      /* payloads copied to a buffer */
     _Atomic uint64_t n_transferred; /* payloads that went over a data connection */
+    _Atomic uint64_t n_direct;      /* calls that went on data connections */
     _Atomic uint64_t n_refused;     /* calls: keys not attached; on the client, sent again */
     _Atomic uint64_t n_exhausted;   /* buffers that could not be had */
 } haul__counters;

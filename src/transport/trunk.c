@@ -31,9 +31,6 @@
 /* Until the server says. */
 #define RIDES_MAX 1
 
-/* How many times larger than a part the frame may be that is kept for it. */
-#define FRAME_WASTE 8
-
 /* ---- Lives --------------------------------------------------------------------------------- */
 
 /* Nobody has a use for the trunk any more: end the stream, and wait for gRPC to be done with it. */
@@ -140,6 +137,23 @@ void haul__trunk_retire(haul__trunk *trunk)
     (void)pthread_mutex_unlock(&trunk->mutex);
 }
 
+bool haul__trunk_hold(haul__trunk *trunk)
+{
+    (void)pthread_mutex_lock(&trunk->mutex);
+    bool held = !trunk->retiring;
+    trunk->n_live += held;
+    (void)pthread_mutex_unlock(&trunk->mutex);
+    return held;
+}
+
+void haul__trunk_let_go(haul__trunk *trunk)
+{
+    (void)pthread_mutex_lock(&trunk->mutex);
+    trunk->n_live--;
+    note_spent(trunk);
+    (void)pthread_mutex_unlock(&trunk->mutex);
+}
+
 void haul__trunk_unpoll(haul__trunk *trunk)
 {
     trunk->poller = NULL;
@@ -209,7 +223,7 @@ static void see_to(const haul__trunk *trunk, const aftermath *after)
     }
     for (haul__ride *ride = after->dropped, *next; ride; ride = next) {
         next = ride->next_after;
-        haul__reply_drop(trunk->channel, ride->method, &ride->parts);
+        haul__reply_drop(trunk->channel, ride->method, &ride->answer.parts);
         haul__ride_unref(ride);
     }
 }
@@ -230,67 +244,6 @@ static haul__ride *find_ride(const haul__trunk *trunk, uint64_t id)
     return ride;
 }
 
-/* A reference to the part, or, if most of the frame would be kept for nothing, a copy. So what a
- * server says takes at most so many times the room that was agreed on. */
-static grpc_slice keep_part(grpc_slice part, grpc_slice frame)
-{
-    size_t n = GRPC_SLICE_LENGTH(part);
-    return n >= GRPC_SLICE_LENGTH(frame) / FRAME_WASTE
-               ? grpc_slice_ref(part)
-               : grpc_slice_from_copied_buffer((const char *)GRPC_SLICE_START_PTR(part), n);
-}
-
-static void add_part(haul__ride *ride, const haul__letter *letter, grpc_slice frame)
-{
-    size_t bound = ride->trunk->channel->max_message_bytes;
-    size_t n = GRPC_SLICE_LENGTH(letter->message);
-    if (!letter->has_message) {
-        return;
-    }
-    ride->has_answer = true;
-    ride->too_long |= bound > 0 && ride->parts.length + n > bound;
-    if (ride->too_long) {
-        grpc_slice_buffer_reset_and_unref(&ride->parts);
-    } else {
-        grpc_slice_buffer_add(&ride->parts, keep_part(letter->message, frame));
-    }
-}
-
-static void spoil(haul__attempt *attempt, grpc_status_code code, const char *text)
-{
-    attempt->code = code;
-    attempt->details = grpc_slice_from_static_string(text);
-}
-
-/* What the last part of an answer says becomes the attempt's. */
-static void fill(haul__ride *ride, haul__letter *letter, grpc_slice frame)
-{
-    haul__attempt *attempt = ride->attempt;
-    const size_t bound = ride->trunk->channel->max_metadata_bytes;
-    const grpc_metadata_array *initial = &letter->initial.array;
-    const grpc_metadata_array *trailing = &letter->trailing.array;
-    if (ride->too_long) {
-        spoil(attempt, GRPC_STATUS_RESOURCE_EXHAUSTED, "the answer is larger than may be received");
-        return;
-    }
-    if (haul__metadata_bytes(initial->metadata, initial->count) > bound ||
-        haul__metadata_bytes(trailing->metadata, trailing->count) > bound) {
-        spoil(attempt, GRPC_STATUS_RESOURCE_EXHAUSTED, "the answer has more metadata than allowed");
-        return;
-    }
-    attempt->code = letter->status <= GRPC_STATUS_UNAUTHENTICATED ? (grpc_status_code)letter->status
-                                                                  : GRPC_STATUS_UNKNOWN;
-    attempt->details = grpc_slice_ref(letter->text);
-    attempt->frame = grpc_slice_ref(frame);
-    haul__letter_metadata_move(&attempt->carried[HAUL_METADATA_INITIAL], &letter->initial);
-    haul__letter_metadata_move(&attempt->carried[HAUL_METADATA_TRAILING], &letter->trailing);
-    attempt->initial = attempt->carried[HAUL_METADATA_INITIAL].array;
-    attempt->trailing = attempt->carried[HAUL_METADATA_TRAILING].array;
-    if (ride->has_answer) {
-        attempt->answer = grpc_raw_byte_buffer_create(ride->parts.slices, ride->parts.count);
-    }
-}
-
 static void on_letter(void *ctx, haul__letter *letter)
 {
     reading *in = ctx;
@@ -298,8 +251,7 @@ static void on_letter(void *ctx, haul__letter *letter)
     if (!ride) {
         return;
     }
-    add_part(ride, letter, in->frame);
-    if (letter->more && !ride->too_long) {
+    if (!haul__incoming_answer_add(&ride->answer, in->trunk->channel, letter, in->frame)) {
         return;
     }
     ride->unbegun = letter->unbegun;
@@ -307,7 +259,8 @@ static void on_letter(void *ctx, haul__letter *letter)
         retire(in->trunk);
     }
     if (ride->attempt && !ride->unbegun) {
-        fill(ride, letter, in->frame);
+        haul__incoming_answer_end(&ride->answer, in->trunk->channel, letter, in->frame,
+                                  ride->attempt);
     }
     end_ride(ride, &in->after);
 }
@@ -342,7 +295,7 @@ static void on_received(haul__trunk *trunk)
 /* How the stream's end looks to a call that was on it. */
 static void fill_lost(haul__ride *ride)
 {
-    bool ended_well = ride->trunk->code == GRPC_STATUS_OK && !ride->has_answer;
+    bool ended_well = ride->trunk->code == GRPC_STATUS_OK && !ride->answer.has_message;
     ride->unbegun = ended_well || !ride->letter.begun;
     if (!ride->unbegun) {
         ride->attempt->code = GRPC_STATUS_UNAVAILABLE;

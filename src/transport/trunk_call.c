@@ -31,30 +31,6 @@
  * stops has told the connection before it ends a trunk; so a second one is asked for elsewhere. */
 #define UNBEGUN_MAX 1
 
-/* Metadata of more bytes is left to gRPC, which knows what the server takes. */
-#define METADATA_BYTES_MAX 4096
-
-/* The call's letter, but for its message. */
-static grpc_slice write_letter(haul_channel *channel, haul__attempt *attempt, uint64_t id)
-{
-    grpc_op op;
-    haul__attempt_send_metadata(channel, attempt, &op);
-    uint64_t now = haul__clock_ns();
-    bool bounded = attempt->deadline_ns != HAUL__NEVER;
-    uint64_t left = attempt->deadline_ns > now ? attempt->deadline_ns - now : 1;
-    const haul__letter_fields fields = {
-        .id = id,
-        .timeout_ns = bounded ? left : 0,
-        .method = attempt->method->path,
-        .metadata = op.data.send_initial_metadata.metadata,
-        .n_metadata = op.data.send_initial_metadata.count,
-    };
-    grpc_slice letter = haul__letter_write(&fields);
-    grpc_slice_unref(attempt->accept_value);
-    attempt->accept_value = grpc_empty_slice();
-    return letter;
-}
-
 /* Notice what has happened to the stream while nobody polled. */
 static void look(haul__ride *ride)
 {
@@ -170,13 +146,6 @@ static void hand_over(haul__ride *ride)
     }
 }
 
-static void fill_given_up(haul__attempt *attempt, bool cancelled)
-{
-    attempt->code = cancelled ? GRPC_STATUS_CANCELLED : GRPC_STATUS_DEADLINE_EXCEEDED;
-    attempt->details =
-        grpc_slice_from_static_string(cancelled ? "the call was cancelled" : "Deadline Exceeded");
-}
-
 /* What has become of a call. */
 typedef enum outcome {
     NO_ROOM, /* nothing, and nothing has been asked of the trunk */
@@ -201,7 +170,7 @@ static outcome ride_to_end(haul__ride *ride, haul__attempt *attempt)
     }
     (void)pthread_mutex_unlock(&trunk->mutex);
     if (given_up || (ride->unbegun && cancelled)) {
-        fill_given_up(attempt, cancelled);
+        haul__attempt_give_up(attempt, cancelled);
     }
     if (withdrawn) {
         haul__ride_unref(ride); /* for the list */
@@ -243,14 +212,6 @@ void haul__ride_cancel(haul__ride *ride)
     haul__ride_unref(ride);
 }
 
-/* Whether the trunk is the way for such a call. */
-static bool is_short(const haul__attempt *attempt)
-{
-    const haul__metadata_list *list = attempt->metadata;
-    return grpc_byte_buffer_length(attempt->request) <= HAUL__LETTER_MAX &&
-           (!list || haul__metadata_bytes(list->items, list->n) <= METADATA_BYTES_MAX);
-}
-
 static bool is_cancelled(haul__ride *ride)
 {
     (void)pthread_mutex_lock(&ride->trunk->mutex);
@@ -271,13 +232,14 @@ static outcome travel(haul__ride *ride, haul__attempt *attempt)
     ride->letter.id = atomic_fetch_add(&ride->trunk->last_id, 1) + 1;
     ride->letter.body = &ride->request;
     look(ride);
-    ride->letter.fields = write_letter(ride->trunk->channel, attempt, ride->letter.id);
+    ride->letter.fields =
+        haul__attempt_write_letter(ride->trunk->channel, attempt, ride->letter.id);
     if (set_off(ride)) {
         return ride_to_end(ride, attempt);
     }
     grpc_slice_unref(ride->letter.fields);
     if (is_cancelled(ride)) {
-        fill_given_up(attempt, true);
+        haul__attempt_give_up(attempt, true);
         return ENDED;
     }
     return ride->unbegun ? UNBEGUN : NO_ROOM;
@@ -285,7 +247,7 @@ static outcome travel(haul__ride *ride, haul__attempt *attempt)
 
 bool haul__trunk_carry(haul_channel *channel, haul__flight *flight, haul__attempt *attempt)
 {
-    if (channel->no_trunk || attempt->n_unbegun > UNBEGUN_MAX || !is_short(attempt) ||
+    if (channel->no_trunk || attempt->n_unbegun > UNBEGUN_MAX || !haul__attempt_is_short(attempt) ||
         haul__clock_ns() >= attempt->deadline_ns) {
         return false;
     }

@@ -7,6 +7,7 @@
 
 #include <grpc/slice_buffer.h>
 
+#include "transport/answer.h"
 #include "transport/channel.h"
 #include "transport/outbox.h"
 
@@ -24,9 +25,7 @@ typedef struct haul__ride {
     struct haul__ride **link;
     struct haul__ride *next_after; /* of those that something is to be done with */
     haul__attempt *attempt;        /* NULL: nobody waits any more */
-    grpc_slice_buffer parts;       /* of the answer */
-    bool has_answer;
-    bool too_long;
+    haul__incoming_answer answer;
     bool done;
     bool unbegun;
     bool cancelled; /* its owner is to give up */
@@ -76,6 +75,10 @@ void haul__trunk_unref(haul__trunk *trunk);
 
 /* Have it take no more calls. */
 void haul__trunk_retire(haul__trunk *trunk);
+
+/* Keep it from being ended for a call that is made beside it. False: it takes no more calls. */
+bool haul__trunk_hold(haul__trunk *trunk);
+void haul__trunk_let_go(haul__trunk *trunk);
 
 /* With the lock held: enter it into the list, which takes another reference. */
 void haul__ride_enter(haul__ride *ride);

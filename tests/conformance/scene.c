@@ -21,6 +21,7 @@
 
 #define PROGRAM  "/proc/self/exe" /* this one, for its children */
 #define N_HOGGED 64
+#define N_WARM   20 /* after so many short calls they are made on data connections */
 
 static const haul_alloc_opts patient = {
     .struct_size = sizeof(patient), .policy = HAUL_ALLOC_LARGER, .wait_ns = -1};
@@ -115,6 +116,13 @@ void conf_client_open(conf_run *run, haul_pool *pool, const char *address)
                                     .busy_poll_ns = conf_busy_poll_ns(),
                                     .no_data_connections = conf_no_data()};
     assert_ok(haul_channel_open(address, &opts, &run->channel, NULL));
+    for (int i = 0; i < N_WARM && !conf_no_data(); i++) {
+        const Haul__Test__Frame frame = HAUL__TEST__FRAME__INIT;
+        haul_reply *reply;
+        assert_ok(haul_channel_call(run->channel, &haul__test__stream_service__descriptor,
+                                    CONF_UNARY, &frame.base, NULL, &reply));
+        haul_reply_free(reply);
+    }
 }
 
 static void open_scene(scene *s, const conf_case *c)

@@ -32,6 +32,11 @@ void data_ask(haul_channel *channel, data_server *out_server)
     out_server->name = told->name;
     memcpy(out_server->client_token, told->client_token.data, HAUL__DATA_TOKEN_BYTES);
     memcpy(out_server->server_token, told->server_token.data, HAUL__DATA_TOKEN_BYTES);
+    out_server->letters = told->letters_token.len > 0;
+    if (out_server->letters) {
+        assert_int_equal(told->letters_token.len, HAUL__DATA_TOKEN_BYTES);
+        memcpy(out_server->letters_token, told->letters_token.data, HAUL__DATA_TOKEN_BYTES);
+    }
     haul_reply_free(reply);
 }
 
@@ -51,18 +56,29 @@ void data_read(int fd, void *data, size_t n)
     assert_true(haul__data_receive(fd, data, n, never, NULL));
 }
 
-int data_connect(const data_server *server)
+static int connect_with(const data_server *server, const uint8_t client_token[])
 {
     uint8_t token[HAUL__DATA_TOKEN_BYTES];
     haul__data_hello hello;
     int fd = haul__data_connect(server->name, LOOK_NS);
     assert_true(fd >= 0);
     memcpy(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic));
-    memcpy(hello.token, server->client_token, sizeof(hello.token));
+    memcpy(hello.token, client_token, sizeof(hello.token));
     data_write(fd, &hello, sizeof(hello));
     data_read(fd, token, sizeof(token));
     assert_memory_equal(token, server->server_token, sizeof(token));
     return fd;
+}
+
+int data_connect(const data_server *server)
+{
+    return connect_with(server, server->client_token);
+}
+
+int data_connect_letters(const data_server *server)
+{
+    assert_true(server->letters);
+    return connect_with(server, server->letters_token);
 }
 
 uint64_t data_put(int fd, size_t len, uint8_t seed)

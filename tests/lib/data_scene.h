@@ -18,12 +18,15 @@ typedef struct data_server {
     uint64_t name;
     uint8_t client_token[HAUL__DATA_TOKEN_BYTES];
     uint8_t server_token[HAUL__DATA_TOKEN_BYTES];
+    uint8_t letters_token[HAUL__DATA_TOKEN_BYTES];
+    bool letters;
 } data_server;
 
 void data_ask(haul_channel *channel, data_server *out_server);
 
-/* Connect and be greeted. */
+/* Connect and be greeted; the second to make calls. */
 int data_connect(const data_server *server);
+int data_connect_letters(const data_server *server);
 
 void data_write(int fd, const void *data, size_t n);
 void data_read(int fd, void *data, size_t n);

@@ -35,7 +35,10 @@ void h2_wait_until_gone(test_pair *pair, size_t n_descriptors)
 
 void h2_begin(h2_scene *s)
 {
-    test_pair_open(&s->pair, NULL);
+    static const haul_channel_opts channel = {.no_data_connections =
+                                                  true}; /* descriptors are counted */
+    static const test_pair_opts opts = {.channel = &channel};
+    test_pair_open(&s->pair, &opts);
     h2_assert_serves(&s->pair);
     s->n_descriptors = limits_descriptors();
 }

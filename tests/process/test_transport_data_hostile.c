@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "raw_exchange.h"
+#include "transport/data_frame.h"
+#include "transport/letter.h"
 #include "transport_process.h"
 
 #define LOOK_NS UINT64_C(30000000000)
@@ -289,6 +291,147 @@ static void more_connections_than_there_may_be(void **state)
     test_pair_close(&s.pair);
 }
 
+/* ---- Letters ---- */
+
+/* Append a call of the test service with that request to the @n bytes at @to. */
+static size_t add_call(uint8_t *to, size_t n, uint64_t id,
+                       const Haul__Test__ExchangeRequest *request)
+{
+    const haul__letter_fields fields = {.id = id, .method = RAW_EXCHANGE};
+    uint8_t packed[256];
+    size_t n_packed = raw_pack(request, packed, sizeof(packed));
+    grpc_slice rest = haul__letter_write(&fields);
+    size_t n_rest = GRPC_SLICE_LENGTH(rest);
+    n += haul__letter_head(n_rest, n_packed, true, to + n);
+    memcpy(to + n, GRPC_SLICE_START_PTR(rest), n_rest);
+    n += n_rest;
+    n += haul__letter_message_head(n_packed, to + n);
+    memcpy(to + n, packed, n_packed);
+    grpc_slice_unref(rest);
+    return n + n_packed;
+}
+
+static void send_letters(int fd, const void *bytes, uint64_t n)
+{
+    uint8_t number[8];
+    haul__data_put_u64(number, HAUL__DATA_LETTERS | n);
+    data_write(fd, number, sizeof(number));
+    data_write(fd, bytes, n);
+}
+
+/* The number of the next frame, which is read and thrown away. */
+static uint64_t skip_letters(int fd)
+{
+    uint8_t number[8];
+    data_read(fd, number, sizeof(number));
+    uint64_t n = haul__data_get_u64(number) & ~HAUL__DATA_LETTERS;
+    uint8_t *bytes = malloc(n);
+    assert_non_null(bytes);
+    data_read(fd, bytes, n);
+    free(bytes);
+    return haul__data_get_u64(number);
+}
+
+static void letters_that_are_none(void **state)
+{
+    (void)state;
+    scene s;
+    const Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    uint8_t bytes[1024];
+    set_up(&s);
+
+    int fd = data_connect(&s.server); /* not for calls */
+    send_letters(fd, bytes, add_call(bytes, 0, 1, &request));
+    data_assert_closed(fd);
+
+    fd = data_connect_letters(&s.server);
+    send_letters(fd, bytes, 0);
+    data_assert_closed(fd);
+
+    fd = data_connect_letters(&s.server);
+    memset(bytes, 0xff, sizeof(bytes));
+    send_letters(fd, bytes, sizeof(bytes));
+    data_assert_closed(fd);
+
+    fd = data_connect_letters(&s.server);
+    haul__data_put_u64(bytes, HAUL__DATA_LETTERS | (HAUL__TRUNK_MESSAGE_MAX + 1));
+    data_write(fd, bytes, 8);
+    data_assert_closed(fd);
+
+    fd = data_connect_letters(&s.server); /* there is nothing to be cancelled */
+    const haul__letter_fields fields = {.id = 1, .cancelled = true};
+    grpc_slice rest = haul__letter_write(&fields);
+    size_t n = haul__letter_head(GRPC_SLICE_LENGTH(rest), 0, false, bytes);
+    memcpy(bytes + n, GRPC_SLICE_START_PTR(rest), GRPC_SLICE_LENGTH(rest));
+    send_letters(fd, bytes, n + GRPC_SLICE_LENGTH(rest));
+    grpc_slice_unref(rest);
+    data_assert_closed(fd);
+
+    assert_int_equal(test_service_entered(&s.pair.service), 0);
+    tear_down(&s);
+}
+
+/* The first is served and answered, and that is the end of it. */
+static void two_calls_at_once(void **state)
+{
+    (void)state;
+    scene s;
+    const Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    uint8_t bytes[1024];
+    set_up(&s);
+    int fd = data_connect_letters(&s.server);
+    for (uint64_t i = 0; i < 3;
+         i++) { /* one after the other they are welcome, whatever their ids */
+        send_letters(fd, bytes, add_call(bytes, 0, i, &request));
+        assert_true(skip_letters(fd) & HAUL__DATA_LETTERS);
+    }
+    assert_int_equal(test_service_entered(&s.pair.service), 3);
+    size_t n = add_call(bytes, 0, 4, &request);
+    send_letters(fd, bytes, add_call(bytes, n, 5, &request));
+    (void)skip_letters(fd);
+    data_assert_closed(fd);
+    assert_int_equal(test_service_entered(&s.pair.service), 4);
+    tear_down(&s);
+}
+
+static void a_token_ends_with_its_trunk(void **state)
+{
+    (void)state;
+    scene s;
+    set_up(&s);
+    haul_channel_close(s.pair.channel);
+    s.pair.channel = NULL;
+    for (bool told = true; told;) { /* until the server has noticed */
+        haul__data_hello hello;
+        uint8_t byte;
+        memcpy(hello.magic, HAUL__DATA_MAGIC, sizeof(hello.magic));
+        memcpy(hello.token, s.server.letters_token, sizeof(hello.token));
+        int fd = haul__data_connect(s.server.name, LOOK_NS);
+        assert_true(fd >= 0);
+        data_write(fd, &hello, sizeof(hello));
+        told = recv(fd, &byte, 1, 0) > 0;
+        assert_int_equal(close(fd), 0);
+    }
+    tear_down(&s);
+}
+
+/* An answer that nobody reads: the server can stop all the same. */
+static void answers_that_are_not_read(void **state)
+{
+    (void)state;
+    scene s;
+    Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
+    uint8_t bytes[1024];
+    set_up(&s);
+    request.mode = HAUL__TEST__MODE__MODE_PUT;
+    request.size = 20 * LEN;
+    int fd = data_connect_letters(&s.server);
+    send_letters(fd, bytes, add_call(bytes, 0, 1, &request));
+    assert_int_equal(recv(fd, bytes, 1, MSG_PEEK), 1); /* it has begun to come */
+    test_pair_close(&s.pair);
+    assert_int_equal(close(fd), 0);
+}
+
 /* ---- Deaths ---- */
 
 static void a_client_dies_in_the_middle(void **state)
@@ -369,6 +512,10 @@ int main(void)
         cmocka_unit_test(absurd_lengths),
         cmocka_unit_test(more_than_may_be_unclaimed),
         cmocka_unit_test(more_connections_than_there_may_be),
+        cmocka_unit_test(letters_that_are_none),
+        cmocka_unit_test(two_calls_at_once),
+        cmocka_unit_test(a_token_ends_with_its_trunk),
+        cmocka_unit_test(answers_that_are_not_read),
         cmocka_unit_test(a_client_dies_in_the_middle),
         cmocka_unit_test(a_server_dies_in_the_middle),
     };

@@ -22,6 +22,9 @@ static uint64_t n_carried(const test_pair *pair)
     return pair->channel->trunk ? atomic_load(&pair->channel->trunk->last_id) : 0;
 }
 
+/* All short calls go over the trunk. */
+static const haul_channel_opts plain = {.no_data_connections = true};
+
 /* One call with an answer of @size bytes. */
 static void call(test_pair *pair, Haul__Test__Mode mode, uint64_t size)
 {
@@ -44,7 +47,7 @@ static void call(test_pair *pair, Haul__Test__Mode mode, uint64_t size)
 static void short_calls_go_over_the_trunk(void **state)
 {
     (void)state;
-    const test_pair_opts opts = {.client_without_pool = true};
+    const test_pair_opts opts = {.client_without_pool = true, .channel = &plain};
     test_pair pair;
     test_pair_open(&pair, &opts);
     for (int i = 0; i < 20; i++) {
@@ -90,8 +93,10 @@ static void answers_of_any_size_come(void **state)
 {
     (void)state;
     static const uint64_t sizes[] = {0, 1, 2047, 2048, 2049, EDGE - 64, EDGE, EDGE + 1, 5 << 20};
-    const test_pair_opts opts = {
-        .large = true, .client_without_pool = true, .max_message_bytes = 64 << 20};
+    const test_pair_opts opts = {.large = true,
+                                 .client_without_pool = true,
+                                 .channel = &plain,
+                                 .max_message_bytes = 64 << 20};
     test_pair pair;
     test_pair_open(&pair, &opts);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -105,8 +110,10 @@ static void answers_of_any_size_come(void **state)
 static void answers_have_a_bound(void **state)
 {
     (void)state;
-    const test_pair_opts opts = {
-        .large = true, .client_without_pool = true, .max_message_bytes = 1 << 20};
+    const test_pair_opts opts = {.large = true,
+                                 .client_without_pool = true,
+                                 .channel = &plain,
+                                 .max_message_bytes = 1 << 20};
     test_pair pair;
     test_pair_open(&pair, &opts);
     call(&pair, HAUL__TEST__MODE__MODE_PUT, (1 << 20) - 100);
@@ -126,7 +133,7 @@ static void answers_have_a_bound(void **state)
 static void requests_of_any_size_arrive(void **state)
 {
     (void)state;
-    const test_pair_opts opts = {.client_without_pool = true};
+    const test_pair_opts opts = {.client_without_pool = true, .channel = &plain};
     static uint8_t bytes[EDGE + 64];
     uint64_t n_by_trunk = 0;
     test_pair pair;
@@ -216,7 +223,7 @@ static void call_all(caller callers[N_CALLERS])
 static void many_callers_get_each_its_own_answer(void **state)
 {
     (void)state;
-    const test_pair_opts opts = {.client_without_pool = true, .n_threads = 4};
+    const test_pair_opts opts = {.client_without_pool = true, .channel = &plain, .n_threads = 4};
     caller callers[N_CALLERS];
     test_pair pair;
     test_pair_open(&pair, &opts);
@@ -232,8 +239,11 @@ static void many_callers_get_each_its_own_answer(void **state)
 static void large_answers_come_beside_small_ones(void **state)
 {
     (void)state;
-    const test_pair_opts opts = {
-        .large = true, .client_without_pool = true, .max_message_bytes = 64 << 20, .n_threads = 4};
+    const test_pair_opts opts = {.large = true,
+                                 .client_without_pool = true,
+                                 .channel = &plain,
+                                 .max_message_bytes = 64 << 20,
+                                 .n_threads = 4};
     caller callers[N_CALLERS];
     test_pair pair;
     test_pair_open(&pair, &opts);
@@ -253,7 +263,7 @@ static void payloads_go_by_key(void **state)
 {
     (void)state;
     test_pair pair;
-    test_pair_open(&pair, NULL);
+    test_pair_open(&pair, &(test_pair_opts){.channel = &plain});
     for (int i = 0; i < 50; i++) {
         Haul__Test__ExchangeRequest request = HAUL__TEST__EXCHANGE_REQUEST__INIT;
         haul_payload_out out;

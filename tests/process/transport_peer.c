@@ -7,6 +7,7 @@
  *   serve POOL ADDRESS       serves the test service; says "ready", and "held" when a handler holds
  *                            a call
  *   call POOL ADDRESS MODE   sends a payload by key, says "called", makes one call
+ *   direct POOL ADDRESS MODE the same, after some calls that make it go on a data connection
  *   lend POOL ADDRESS MODE   the same, and lends room for the answer
  *   lend-own POOL ADDRESS MODE   the same with a buffer of its own
  *   half POOL ADDRESS        sends half of a payload over a data connection and says "half"
@@ -24,6 +25,7 @@
 
 #define LEN      50000
 #define HALF_LEN 12000000
+#define N_WARM   20
 
 static void say(const char *word)
 {
@@ -64,15 +66,29 @@ static int serve(haul_pool *pool, const char *address)
     return wait_for_end();
 }
 
-static int call(haul_pool *pool, const char *address, const char *mode, uint64_t lend_bytes,
-                haul_buf **lend_buf)
+static bool warm_up(haul_channel *channel)
+{
+    bool ok = true;
+    for (int i = 0; i < N_WARM && ok; i++) {
+        const Haul__Test__EmptyRequest request = HAUL__TEST__EMPTY_REQUEST__INIT;
+        haul_reply *reply = NULL;
+        ok = haul_channel_call(channel, &haul__test__test_service__descriptor, 0, &request.base,
+                               NULL, &reply) == HAUL_OK &&
+             haul_reply_code(reply) == GRPC_STATUS_OK;
+        haul_reply_free(reply);
+    }
+    return ok;
+}
+
+static int call(haul_pool *pool, const char *address, const char *mode, bool direct,
+                uint64_t lend_bytes, haul_buf **lend_buf)
 {
     const haul_channel_opts opts = {.struct_size = sizeof(opts), .pool = pool};
     haul_channel *channel;
     haul_payload_out out;
     haul_buf *buf;
     if (haul_channel_open(address, &opts, &channel, NULL) != HAUL_OK ||
-        haul_buf_alloc(pool, LEN, NULL, &buf) != HAUL_OK) {
+        haul_buf_alloc(pool, LEN, NULL, &buf) != HAUL_OK || (direct && !warm_up(channel))) {
         return EXIT_FAILURE;
     }
     test_fill(haul_buf_data(buf), LEN, 1);
@@ -137,15 +153,18 @@ int main(int argc, char **argv)
         return send_half(argv[3]);
     }
     if (argc == 5 && strcmp(argv[1], "call") == 0) {
-        return call(pool, argv[3], argv[4], 0, NULL);
+        return call(pool, argv[3], argv[4], false, 0, NULL);
+    }
+    if (argc == 5 && strcmp(argv[1], "direct") == 0) {
+        return call(pool, argv[3], argv[4], true, 0, NULL);
     }
     if (argc == 5 && strcmp(argv[1], "lend") == 0) {
-        return call(pool, argv[3], argv[4], LEN, NULL);
+        return call(pool, argv[3], argv[4], false, LEN, NULL);
     }
     if (argc == 5 && strcmp(argv[1], "lend-own") == 0) {
         haul_buf *own = NULL;
         return haul_buf_alloc(pool, LEN, NULL, &own) == HAUL_OK
-                   ? call(pool, argv[3], argv[4], 0, &own)
+                   ? call(pool, argv[3], argv[4], false, 0, &own)
                    : EXIT_FAILURE;
     }
     return strcmp(argv[1], "fill") == 0 ? fill(pool) : EXIT_FAILURE;
