@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "transport/letter_fields.h"
+#include "transport/wire.h"
 
 /* Bytes of a struct that is copied without its payloads. */
 #define STRUCT_MAX 512
@@ -62,23 +63,14 @@ static bool is_flat(const haul__plan *plan)
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-static uint8_t *put_varint(uint8_t *to, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7) {
-        *to++ = (uint8_t)(value | 0x80);
-    }
-    *to++ = (uint8_t)value;
-    return to;
-}
-
 static uint8_t *put_tag(uint8_t *to, uint32_t id, unsigned wire_type)
 {
-    return put_varint(to, (uint64_t)id << 3 | wire_type);
+    return haul__wire_put_varint(to, (uint64_t)id << 3 | wire_type);
 }
 
 static uint8_t *put_number(uint8_t *to, uint32_t id, uint64_t value)
 {
-    return value == 0 ? to : put_varint(put_tag(to, id, HAUL__WIRE_VARINT), value);
+    return value == 0 ? to : haul__wire_put_varint(put_tag(to, id, HAUL__WIRE_VARINT), value);
 }
 
 static uint8_t *put_fixed(uint8_t *to, uint32_t id, uint64_t value, unsigned wire_type)
@@ -114,11 +106,11 @@ static uint8_t *put_payload(uint8_t *to, uint32_t id, const haul_payload *payloa
     size_t n_numbers = (size_t)(end - numbers);
 
     end = put_number(body, PAYLOAD_LENGTH, payload->length);
-    end = put_varint(put_tag(end, PAYLOAD_KEY, HAUL__WIRE_BYTES), n_numbers);
+    end = haul__wire_put_varint(put_tag(end, PAYLOAD_KEY, HAUL__WIRE_BYTES), n_numbers);
     memcpy(end, numbers, n_numbers);
     size_t n_body = (size_t)(end - body) + n_numbers;
 
-    to = put_varint(put_tag(to, id, HAUL__WIRE_BYTES), n_body);
+    to = haul__wire_put_varint(put_tag(to, id, HAUL__WIRE_BYTES), n_body);
     memcpy(to, body, n_body);
     return to + n_body;
 }
@@ -164,24 +156,11 @@ typedef struct reader {
 } reader;
 
 typedef struct wire_field {
-    uint64_t id;
-    unsigned type;
-    uint64_t number;
+    uint32_t id;
+    uint8_t type;
+    uint64_t number; /* or the length of the bytes */
     reader bytes;
 } wire_field;
-
-static bool get_varint(reader *r, uint64_t *out)
-{
-    *out = 0;
-    for (unsigned shift = 0; shift < 64 && r->at < r->end; shift += 7) {
-        uint8_t byte = *r->at++;
-        *out |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool get_fixed(reader *r, unsigned n, uint64_t *out)
 {
@@ -195,28 +174,40 @@ static bool get_fixed(reader *r, unsigned n, uint64_t *out)
     return true;
 }
 
-static bool get_field(reader *r, wire_field *out)
+static bool get_varint(reader *r, uint64_t *out)
 {
-    uint64_t tag;
-    if (!get_varint(r, &tag)) {
+    haul__varint varint;
+    if (!haul__wire_varint(&r->at, r->end, &varint)) {
         return false;
     }
-    out->id = tag >> 3;
-    out->type = tag & 7;
+    *out = varint.value;
+    return true;
+}
+
+static bool get_bytes(reader *r, wire_field *out)
+{
+    if (!get_varint(r, &out->number) || out->number > (size_t)(r->end - r->at)) {
+        return false;
+    }
+    out->bytes = (reader){.at = r->at, .end = r->at + out->number};
+    r->at += out->number;
+    return true;
+}
+
+static bool get_field(reader *r, wire_field *out)
+{
+    if (!haul__wire_tag(&r->at, r->end, &out->id, &out->type)) {
+        return false;
+    }
     switch (out->type) {
     case HAUL__WIRE_VARINT:
         return get_varint(r, &out->number);
     case HAUL__WIRE_FIXED64:
-        return get_fixed(r, 8, &out->number);
+        return get_fixed(r, sizeof(uint64_t), &out->number);
     case HAUL__WIRE_FIXED32:
-        return get_fixed(r, 4, &out->number);
+        return get_fixed(r, sizeof(uint32_t), &out->number);
     case HAUL__WIRE_BYTES:
-        if (!get_varint(r, &out->number) || out->number > (size_t)(r->end - r->at)) {
-            return false;
-        }
-        out->bytes = (reader){.at = r->at, .end = r->at + out->number};
-        r->at += out->number;
-        return true;
+        return get_bytes(r, out);
     default:
         return false;
     }

@@ -30,13 +30,7 @@ static void put_bytes(writer *w, const void *from, size_t n)
 static void put_varint(writer *w, uint64_t number)
 {
     uint8_t raw[HAUL__VARINT_MAX_BYTES];
-    size_t n = 0;
-    while (number >= 0x80) {
-        raw[n++] = (uint8_t)(number | 0x80);
-        number >>= 7;
-    }
-    raw[n++] = (uint8_t)number;
-    put_bytes(w, raw, n);
+    put_bytes(w, raw, (size_t)(haul__wire_put_varint(raw, number) - raw));
 }
 
 static void put_number(writer *w, uint32_t id, uint64_t number)

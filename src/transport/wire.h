@@ -48,6 +48,16 @@ static inline bool haul__wire_varint(const uint8_t **at, const uint8_t *end, hau
     return false;
 }
 
+/* Write a varint; what is behind it. */
+static inline uint8_t *haul__wire_put_varint(uint8_t *to, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7) {
+        *to++ = (uint8_t)(value | 0x80);
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
 /* Read a field's number and wire type; false for those that no field can have. */
 static inline bool haul__wire_tag(const uint8_t **at, const uint8_t *end, uint32_t *out_id,
                                   uint8_t *out_wire_type)
