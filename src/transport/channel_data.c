@@ -4,7 +4,8 @@
 /*
  * Data connections of a channel: large payloads that do not go by key are sent to the server on a
  * socket of their own, before the call that names them, straight from where they lie to where the
- * handler will see them. gRPC would hand them over in pieces that must be copied once more.
+ * handler will see them. gRPC would hand them over in pieces that must be copied once more. Short calls are
+ * made on others of them (direct.c).
  *
  * The first call that has use for one asks the server, in its own thread; one thread at a time does,
  * and the others do without. A connection serves one call at a time and is kept for the next if the
@@ -13,7 +14,7 @@
  *
  * There is always the other way: whatever fails here, the payload goes inline over gRPC, and what becomes
  * of the call is gRPC's to say. So a server that stops reading is given up after a while (gRPC's own
- * pings then find it dead), and one that nobody listens for is not asked again for a minute: it is
+ * pings may then find it dead), and one that nobody listens for is not asked again for a minute: it is
  * in another network namespace, or on another machine.
  *
  * A client that dies takes its sockets with it; the server drops what no call has named.

@@ -2,7 +2,7 @@
  * SPDX-FileCopyrightText: The Shorthaul authors */
 
 /*
- * Data connections of a server: who may open one, and what has come on them.
+ * Data connections of a server: who may open one, what has come on them, and how many handlers run for calls on them.
  *
  * Nothing exists before the first client asks: then a socket listens and a thread accepts. Each
  * connection has a thread of its own (server_data_conn.c), which sleeps in the kernel but while bytes

@@ -109,6 +109,10 @@ void haul__transfers_free(haul__transfer *transfers, haul__place *place);
 
 /* ---- server_data_conn.c ---- */
 
+/* A haul__data_patience for what has begun: until nothing has moved for 10 s, which is counted in @looks, an
+ * unsigned that starts with 0. */
+bool haul__data_while_it_moves(void *looks, bool moved);
+
 /* A connection's thread. */
 void *haul__data_conn_thread(void *conn);
 

@@ -3,7 +3,8 @@
 
 /*
  * One data connection of a server: a client proves that it has been told the token, and then sends
- * payloads, each of which is received straight to where a handler will see it.
+ * payloads, each of which is received straight to where a handler will see it, and calls, if it is a
+ * trunk's (server_direct.c).
  *
  * A client may stop at any byte, for good. One that stops within a payload is given up after a while,
  * and its room with it; what has come and is named by no call is let go of when the connection has
@@ -21,13 +22,10 @@
 
 #include "transport/deadline.h"
 
-#define LOOK_NS UINT64_C(1000000000)
+#define LOOK_NS   UINT64_C(2000000000)
+#define LOOKS_MAX 5
 
-/* A connection that has brought nothing for so many looks is given up. */
-#define LOOKS_MAX 10
-
-/* In the middle of something: how long nothing has moved is counted in @ctx. */
-static bool while_it_moves(void *ctx, bool moved)
+bool haul__data_while_it_moves(void *ctx, bool moved)
 {
     unsigned *looks = ctx;
     *looks = moved ? 0 : *looks + 1;
@@ -38,13 +36,13 @@ static bool while_it_moves(void *ctx, bool moved)
 static bool receive(haul__data_conn *conn, void *to, size_t n)
 {
     unsigned looks = 0;
-    return haul__data_read(&conn->reader, to, n, while_it_moves, &looks);
+    return haul__data_read(&conn->reader, to, n, haul__data_while_it_moves, &looks);
 }
 
 static bool send_all(const haul__data_conn *conn, const void *bytes, size_t n)
 {
     unsigned looks = 0;
-    return haul__data_send(conn->reader.fd, bytes, n, while_it_moves, &looks);
+    return haul__data_send(conn->reader.fd, bytes, n, haul__data_while_it_moves, &looks);
 }
 
 /* Whether the client has been told to come here, and by which trunk. */

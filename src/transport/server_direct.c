@@ -14,9 +14,6 @@
 
 #include "transport/carrier.h"
 
-/* How many looks a client may take to read some of its answer. */
-#define LOOKS_MAX 10
-
 /* While an answer is written. */
 typedef struct writing {
     haul__carrier *carrier;
@@ -27,18 +24,10 @@ typedef struct writing {
 static bool while_it_is_read(void *ctx, bool moved)
 {
     writing *w = ctx;
-    w->looks = moved ? 0 : w->looks + 1;
     (void)pthread_mutex_lock(&w->carrier->mutex);
     bool closed = w->carrier->closed;
     (void)pthread_mutex_unlock(&w->carrier->mutex);
-    return !closed && w->looks < LOOKS_MAX;
-}
-
-static bool while_it_comes(void *ctx, bool moved)
-{
-    unsigned *looks = ctx;
-    *looks = moved ? 0 : *looks + 1;
-    return *looks < LOOKS_MAX;
+    return !closed && haul__data_while_it_moves(&w->looks, moved);
 }
 
 void haul__direct_answer(haul__data_conn *conn, haul__outgoing_letter *letter)
@@ -88,7 +77,7 @@ bool haul__direct_serve(haul__data_conn *conn, uint64_t number)
     grpc_slice frame;
     unsigned looks = 0;
     if (!conn->carrier ||
-        !haul__data_read_frame(&conn->reader, number, while_it_comes, &looks, &frame)) {
+        !haul__data_read_frame(&conn->reader, number, haul__data_while_it_moves, &looks, &frame)) {
         return false;
     }
     haul__data_host_enter(conn->host);
