@@ -105,9 +105,9 @@ void data_assert_closed(int fd)
 
 /* ---- A server ---- */
 
-static void handle_open(Shorthaul__V1__DataService_Service *service,
-                        const Shorthaul__V1__OpenDataRequest *request,
-                        Shorthaul__V1__OpenDataResponse_Closure closure, void *closure_data)
+static void handle_open_data(Shorthaul__V1__DataService_Service *service,
+                             const Shorthaul__V1__OpenDataRequest *request,
+                             Shorthaul__V1__OpenDataResponse_Closure closure, void *closure_data)
 {
     (void)request;
     data_scene *scene = (data_scene *)service;
