@@ -127,8 +127,8 @@ size_t haul__keyed_pack(const haul__plan *plan, const ProtobufCMessage *message,
     memcpy(rest, message, plan->type->sizeof_message);
     for (unsigned i = 0; i < plan->n_fields; i++) {
         unsigned offset = plan->fields[i].field->offset;
-        memcpy(&payloads[i], rest + offset, sizeof(payloads[i]));
-        memset(rest + offset, 0, sizeof(payloads[i]));
+        memcpy((void *)&payloads[i], rest + offset, sizeof(void *));
+        memset(rest + offset, 0, sizeof(void *));
         if (payloads[i] && !is_by_key(payloads[i])) {
             return 0;
         }
@@ -196,6 +196,7 @@ static bool get_bytes(reader *r, wire_field *out)
 
 static bool get_field(reader *r, wire_field *out)
 {
+    *out = (wire_field){0};
     if (!haul__wire_tag(&r->at, r->end, &out->id, &out->type)) {
         return false;
     }
@@ -323,7 +324,8 @@ ProtobufCMessage *haul__keyed_unpack(const haul__plans *plans, haul__arena *aren
     for (unsigned i = 0; message && i < plan->n_fields; i++) {
         if (found[i]) {
             const haul_payload *payload = &found[i]->payload;
-            memcpy((uint8_t *)message + plan->fields[i].field->offset, &payload, sizeof(payload));
+            memcpy((uint8_t *)message + plan->fields[i].field->offset, (const void *)&payload,
+                   sizeof(void *));
         }
     }
     return message;
