@@ -221,6 +221,9 @@ bool haul__attempt_is_short(const haul__attempt *attempt);
 grpc_slice haul__attempt_write_letter(haul_channel *channel, haul__attempt *attempt, uint64_t id);
 void haul__attempt_give_up(haul__attempt *attempt, bool cancelled);
 
+/* Whether it ended without a word of the server's, which so says nothing about it. */
+bool haul__attempt_came_to_nothing(const haul__attempt *attempt);
+
 /* After all of them: look at what came. */
 void haul__attempt_end(haul__attempt *attempt);
 

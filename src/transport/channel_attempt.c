@@ -172,6 +172,12 @@ void haul__attempt_recv_status(haul__attempt *attempt, grpc_op *op)
     };
 }
 
+bool haul__attempt_came_to_nothing(const haul__attempt *attempt)
+{
+    return attempt->code == GRPC_STATUS_UNAVAILABLE ||
+           attempt->code == GRPC_STATUS_DEADLINE_EXCEEDED || attempt->code == GRPC_STATUS_CANCELLED;
+}
+
 void haul__attempt_end(haul__attempt *attempt)
 {
     read_metadata(attempt);

@@ -118,12 +118,6 @@ void haul__data_give_back(haul_channel *channel, haul__data_link *link, bool cla
 
 /* ---- Asking -------------------------------------------------------------------------------- */
 
-static bool is_passing(grpc_status_code code)
-{
-    return code == GRPC_STATUS_UNAVAILABLE || code == GRPC_STATUS_DEADLINE_EXCEEDED ||
-           code == GRPC_STATUS_CANCELLED;
-}
-
 /* Read what the server has answered. */
 static bool read_answer(const haul__attempt *attempt, haul__data_server *out_server)
 {
@@ -164,7 +158,7 @@ static bool ask(const haul__data_dealing *d, haul__data_server *out_server, uint
     }
     haul__attempt_run(channel, d->flight, &attempt);
     bool right = read_answer(&attempt, out_server);
-    if (!right && !is_passing(attempt.code)) {
+    if (!right && !haul__attempt_came_to_nothing(&attempt)) {
         *out_retry_ns = haul__after_ns(ABSENT_NS); /* UNIMPLEMENTED, most likely */
     }
     haul__attempt_fini(&attempt);

@@ -55,19 +55,12 @@ void haul__lane_learn(haul_channel *channel, const haul__attempt *attempt)
     (void)pthread_mutex_unlock(&channel->mutex);
 }
 
-/* Whether the probe has come to nothing, which says nothing about the server. */
-static bool is_passing(grpc_status_code code)
-{
-    return code == GRPC_STATUS_UNAVAILABLE || code == GRPC_STATUS_DEADLINE_EXCEEDED ||
-           code == GRPC_STATUS_CANCELLED;
-}
-
 /* What the server's answer to the probe says. */
 static haul__lane_state judge(const haul__attempt *attempt, const uint8_t nonce[NONCE_BYTES],
                               uint32_t *out_peer)
 {
     ProtobufCMessage *message;
-    if (is_passing(attempt->code)) {
+    if (haul__attempt_came_to_nothing(attempt)) {
         return HAUL__LANE_UNPROVEN;
     }
     if (attempt->code != GRPC_STATUS_OK ||

@@ -42,13 +42,13 @@ static void end_conn(haul__data_conn *conn)
     free(conn);
 }
 
-/* Those whose threads have ended. */
+/* Those whose threads have ended, and that nobody touches any more. */
 static void reap_conns(haul__data_host *host)
 {
     haul__data_conn **link = &host->conns;
     while (*link) {
         haul__data_conn *conn = *link;
-        if (atomic_load(&conn->done)) {
+        if (atomic_load(&conn->refs) == 0) {
             *link = conn->next;
             host->n_conns--;
             end_conn(conn);
@@ -65,6 +65,7 @@ static void add_conn(haul__data_host *host, int fd)
     haul__data_conn *conn = host->n_conns < CONNS_MAX ? calloc(1, sizeof(*conn)) : NULL;
     if (conn) {
         *conn = (haul__data_conn){.next = host->conns, .host = host, .reader.fd = fd};
+        atomic_init(&conn->refs, 1);
         (void)pthread_mutex_init(&conn->mutex, NULL);
         (void)pthread_cond_init(&conn->answered, NULL);
         if (pthread_create(&conn->thread, NULL, haul__data_conn_thread, conn) == 0) {

@@ -20,7 +20,8 @@ typedef struct haul__data_conn {
     struct haul__data_conn *next; /* of the accepting thread's */
     haul__data_host *host;
     pthread_t thread;
-    atomic_bool done;              /* the thread is about to end */
+    /* Of the thread, and of whoever is about to wake it; at 0 it is to be joined and freed. */
+    atomic_uint refs;
     struct haul__carrier *carrier; /* the trunk that it belongs to, with a reference; NULL: none */
     haul__data_reader reader;      /* the thread's, and the descriptor */
 

@@ -213,6 +213,6 @@ void *haul__data_conn_thread(void *ctx)
     if (conn->carrier) {
         haul__carrier_unref(conn->carrier);
     }
-    atomic_store(&conn->done, true);
+    (void)atomic_fetch_sub(&conn->refs, 1);
     return NULL;
 }

@@ -30,12 +30,16 @@ static bool while_it_is_read(void *ctx, bool moved)
     return !closed && haul__data_while_it_moves(&w->looks, moved);
 }
 
+/* Once the letter can be seen the answer may be written and the connection end, before its thread has been
+ * woken; so it is held until then. A server that stops waits for the call, which its answerer holds. */
 void haul__direct_answer(haul__data_conn *conn, haul__outgoing_letter *letter)
 {
+    atomic_fetch_add(&conn->refs, 1);
     (void)pthread_mutex_lock(&conn->mutex);
     conn->letter = letter;
     (void)pthread_mutex_unlock(&conn->mutex);
     (void)pthread_cond_signal(&conn->answered);
+    (void)atomic_fetch_sub(&conn->refs, 1);
 }
 
 bool haul__direct_is_gone(const haul__data_conn *conn)
