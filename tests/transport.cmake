@@ -52,7 +52,8 @@ haul_test(test_transport_locks SOURCES process/test_transport_locks.c LIBS trans
           LABELS process)
 foreach(name IN ITEMS
         pthread_mutex_lock pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
-        pthread_cond_signal pthread_cond_broadcast mmap munmap madvise shm_open pread close syscall
+        pthread_cond_signal pthread_cond_broadcast mmap munmap madvise shm_open pread close recv send sendmsg
+        shutdown syscall
         grpc_call_start_batch grpc_call_unref grpc_completion_queue_next
         grpc_completion_queue_pluck grpc_channel_create_registered_call
         grpc_channel_check_connectivity_state grpc_server_request_registered_call)
