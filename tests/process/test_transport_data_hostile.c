@@ -316,7 +316,7 @@ static void send_letters(int fd, const void *bytes, uint64_t n)
     uint8_t number[8];
     haul__data_put_u64(number, HAUL__DATA_LETTERS | n);
     data_write(fd, number, sizeof(number));
-    data_write(fd, bytes, n);
+    (void)!send(fd, bytes, n, MSG_NOSIGNAL); /* it may have hung up at the number */
 }
 
 /* The number of the next frame, which is read and thrown away. */

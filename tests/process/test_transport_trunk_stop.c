@@ -58,7 +58,10 @@ static void what_has_begun_is_answered(void **state)
     }
     replace(&stopper, &old);
     for (unsigned i = 100; i < 120; i++) { /* the first of them are declined, with others at work */
-        assert_int_equal(many_call_here(&scene, i, &wait), GRPC_STATUS_OK);
+        /* One that came to be a call of gRPC's may end in its words, but then it has not been begun. */
+        while (many_call_here(&scene, i, &wait) != GRPC_STATUS_OK) {
+            assert_int_equal(many_begun(&scene, i), 0);
+        }
         assert_int_equal(many_begun(&scene, i), 1);
     }
     for (unsigned i = 0; i < N; i++) {
